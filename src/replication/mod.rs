@@ -1,0 +1,1 @@
+//! Lanes, runs, leaders, positions: the core. Pure: events in, actions out.
