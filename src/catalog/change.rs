@@ -34,7 +34,12 @@ pub enum CatalogChange {
         id: CollectionId,
         name: String,
     },
+    /// The name is free again; the real ids stay known until the drop is applied everywhere.
     CollectionDropped {
+        id: CollectionId,
+    },
+    /// Dropped on every instance: nothing of it is kept.
+    CollectionForgotten {
         id: CollectionId,
     },
     /// The id that an instance gave its copy of the collection.
