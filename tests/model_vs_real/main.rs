@@ -1,6 +1,14 @@
 //! The model of a Chroma server, on which the simulator stands, gets the same random requests as a
 //! real server; after each of them both must answer and hold the same.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test stops at the first surprise"
+)]
+#![allow(clippy::disallowed_methods, reason = "a test blocks its own thread")]
+
 mod server;
 mod wire;
 

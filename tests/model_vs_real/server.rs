@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-pub struct Server {
+pub(crate) struct Server {
     child: Child,
     port: u16,
     _data: tempfile::TempDir,
@@ -13,7 +13,7 @@ pub struct Server {
 
 impl Server {
     /// Starts a server with an empty directory and waits until it listens.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let data = tempfile::tempdir().expect("a temporary directory");
         let port = free_port();
         let child = Command::new(executable())
@@ -28,7 +28,7 @@ impl Server {
             port,
             _data: data,
         };
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_mins(1);
         while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
             assert!(Instant::now() < deadline, "the Chroma server does not listen");
             std::thread::sleep(Duration::from_millis(20));
@@ -36,7 +36,7 @@ impl Server {
         server
     }
 
-    pub fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.port
     }
 }

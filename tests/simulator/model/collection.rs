@@ -6,11 +6,11 @@ use super::request::{Description, Filter, Kind, Metadata, Part, RealId, Response
 
 /// A record as reads return it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Record {
-    pub id: String,
-    pub embedding: Vec<f32>,
-    pub document: Option<String>,
-    pub metadata: Metadata,
+pub(crate) struct Record {
+    pub(crate) id: String,
+    pub(crate) embedding: Vec<f32>,
+    pub(crate) document: Option<String>,
+    pub(crate) metadata: Metadata,
 }
 
 /// One accepted record write in the collection's log.
@@ -21,12 +21,12 @@ enum Change {
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub struct Collection {
-    pub id: RealId,
-    pub database: String,
-    pub name: String,
-    pub metadata: Option<Metadata>,
-    pub dimension: Option<usize>,
+pub(crate) struct Collection {
+    pub(crate) id: RealId,
+    pub(crate) database: String,
+    pub(crate) name: String,
+    pub(crate) metadata: Option<Metadata>,
+    pub(crate) dimension: Option<usize>,
     /// Visible records in insertion order.
     records: Vec<Record>,
     /// Logged and not yet visible, oldest first.
@@ -44,7 +44,7 @@ enum Index {
 }
 
 impl Collection {
-    pub fn new(id: RealId, database: String, name: String, metadata: Option<Metadata>) -> Self {
+    pub(crate) fn new(id: RealId, database: String, name: String, metadata: Option<Metadata>) -> Self {
         Self {
             id,
             database,
@@ -57,7 +57,7 @@ impl Collection {
         }
     }
 
-    pub fn describe(&self) -> Description {
+    pub(crate) fn describe(&self) -> Description {
         Description {
             id: self.id,
             name: self.name.clone(),
@@ -66,13 +66,13 @@ impl Collection {
         }
     }
 
-    pub fn records(&self) -> &[Record] {
+    pub(crate) fn records(&self) -> &[Record] {
         &self.records
     }
 
     /// Checks a write in Chroma's order and appends it to the log; nothing is visible yet. A
     /// refusal after the dimension was looked at leaves it fixed.
-    pub fn log_write(&mut self, kind: Kind, parts: &[Part]) -> Response {
+    pub(crate) fn log_write(&mut self, kind: Kind, parts: &[Part]) -> Response {
         let reserved = |key: &String| key.is_empty() || key.starts_with(['$', '#']);
         if parts.iter().any(|part| part.metadata.keys().any(reserved)) {
             return Response::refused(400, "Validation error: metadatas: Invalid metadata");
@@ -106,7 +106,7 @@ impl Collection {
     }
 
     /// Resolves a delete against what is visible and appends the ids to the log.
-    pub fn log_delete(
+    pub(crate) fn log_delete(
         &mut self,
         ids: Option<&[String]>,
         filter: Option<&Filter>,
@@ -131,7 +131,7 @@ impl Collection {
     }
 
     /// Visible records in insertion order, whatever the order of `ids`.
-    pub fn get(
+    pub(crate) fn get(
         &self,
         ids: Option<&[String]>,
         filter: Option<&Filter>,
@@ -150,12 +150,12 @@ impl Collection {
     }
 
     /// True while reads of embeddings get a 500.
-    pub fn lacks_index(&self) -> bool {
+    pub(crate) fn lacks_index(&self) -> bool {
         self.index == Index::LeftOut && self.dimension.is_some()
     }
 
     /// Makes everything in the log visible.
-    pub fn show(&mut self) {
+    pub(crate) fn show(&mut self) {
         match self.dimension {
             _ if self.unseen.is_empty() => {}
             Some(_) => self.index = Index::Built,
@@ -204,7 +204,7 @@ fn merge(record: &mut Record, part: Part) {
 }
 
 /// What Chroma refuses as soon as it has parsed the body, before it looks for the collection.
-pub fn refuse_types(kind: Kind, parts: &[Part]) -> Option<Response> {
+pub(crate) fn refuse_types(kind: Kind, parts: &[Part]) -> Option<Response> {
     let null = |metadata: &BTreeMap<String, Option<Value>>| metadata.values().any(Option::is_none);
     if kind == Kind::Add && parts.iter().any(|part| null(&part.metadata)) {
         return Some(Response::refused(

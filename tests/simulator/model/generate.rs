@@ -3,14 +3,14 @@
 use super::request::{Filter, Kind, Metadata, Part, RealId, Request, Value};
 
 /// Makes requests from a seed.
-pub struct Generator {
-    pub random: fastrand::Rng,
+pub(crate) struct Generator {
+    pub(crate) random: fastrand::Rng,
     /// Out of a hundred records, how many carry something that Chroma refuses.
-    pub flawed_percent: u8,
+    pub(crate) flawed_percent: u8,
 }
 
 impl Generator {
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self {
             random: fastrand::Rng::with_seed(seed),
             flawed_percent: 2,
@@ -18,12 +18,12 @@ impl Generator {
     }
 
     /// True in `percent` of a hundred cases.
-    pub fn chance(&mut self, percent: u8) -> bool {
+    pub(crate) fn chance(&mut self, percent: u8) -> bool {
         self.random.u8(..100) < percent
     }
 
     /// An add, upsert, update or delete of a collection; embeddings have `dimension`, but for flaws.
-    pub fn record_write(&mut self, collection: RealId, dimension: usize) -> Request {
+    pub(crate) fn record_write(&mut self, collection: RealId, dimension: usize) -> Request {
         let kind = match self.random.u8(..10) {
             0..3 => Kind::Add,
             3..6 => Kind::Upsert,
@@ -33,12 +33,14 @@ impl Generator {
         self.write(collection, kind, dimension)
     }
 
-    pub fn write(&mut self, collection: RealId, kind: Kind, dimension: usize) -> Request {
+    pub(crate) fn write(&mut self, collection: RealId, kind: Kind, dimension: usize) -> Request {
         let bare = kind == Kind::Update && self.chance(40);
         let count = self.random.usize(0..5);
         let mut parts: Vec<Part> = (0..count).map(|_| self.part(kind, dimension)).collect();
         if bare {
-            parts.iter_mut().for_each(|part| part.embedding = None);
+            for part in &mut parts {
+                part.embedding = None;
+            }
         }
         if let Some(index) = (0..parts.len()).find(|_| self.random.u8(..100) < self.flawed_percent) {
             self.spoil(&mut parts[index]);
@@ -63,7 +65,7 @@ impl Generator {
     }
 
     /// A get of everything, of some ids, by filter, or of a page.
-    pub fn get(&mut self, collection: RealId) -> Request {
+    pub(crate) fn get(&mut self, collection: RealId) -> Request {
         Request::Get {
             collection,
             ids: self.chance(40).then(|| self.ids(1)),
@@ -77,16 +79,16 @@ impl Generator {
         }
     }
 
-    pub fn ids(&mut self, at_least: usize) -> Vec<String> {
+    pub(crate) fn ids(&mut self, at_least: usize) -> Vec<String> {
         let count = self.random.usize(at_least..at_least + 4);
         (0..count).map(|_| self.id()).collect()
     }
 
-    pub fn id(&mut self) -> String {
+    pub(crate) fn id(&mut self) -> String {
         format!("r{}", self.random.u8(..12))
     }
 
-    pub fn filter(&mut self) -> Filter {
+    pub(crate) fn filter(&mut self) -> Filter {
         Filter {
             key: self.key(),
             value: self.value(),
@@ -94,7 +96,7 @@ impl Generator {
     }
 
     /// Metadata of a collection.
-    pub fn collection_metadata(&mut self) -> Metadata {
+    pub(crate) fn collection_metadata(&mut self) -> Metadata {
         let value = self.value();
         Metadata::from([(self.key(), value)])
     }

@@ -11,20 +11,20 @@ use super::collection::{Collection, refuse_types};
 use super::request::{Metadata, RealId, Request, Response};
 
 /// The database that a fresh server has.
-pub const DEFAULT_DATABASE: &str = "default_database";
+pub(crate) const DEFAULT_DATABASE: &str = "default_database";
 
 #[derive(Clone, Debug, PartialEq)]
-pub struct Instance {
+pub(crate) struct Instance {
     databases: BTreeSet<String>,
     collections: BTreeMap<RealId, Collection>,
     next_id: RealId,
     /// The counter last written into our marker; `None` on a server that does not carry it.
-    pub marker: Option<u64>,
+    pub(crate) marker: Option<u64>,
 }
 
 impl Instance {
     /// A fresh server. Its ids start at `first_id`, so that servers with different starts never share one.
-    pub fn new(first_id: RealId) -> Self {
+    pub(crate) fn new(first_id: RealId) -> Self {
         Self {
             databases: BTreeSet::from([DEFAULT_DATABASE.to_owned()]),
             collections: BTreeMap::new(),
@@ -34,7 +34,7 @@ impl Instance {
     }
 
     /// Executes a request whole and gives its answer.
-    pub fn execute(&mut self, request: &Request) -> Response {
+    pub(crate) fn execute(&mut self, request: &Request) -> Response {
         let response = self.log(request);
         if let Some(collection) = request.queue() {
             self.show(collection);
@@ -43,7 +43,7 @@ impl Instance {
     }
 
     /// Executes a request up to where it is durable. Record writes are not visible yet.
-    pub fn log(&mut self, request: &Request) -> Response {
+    pub(crate) fn log(&mut self, request: &Request) -> Response {
         if let Request::Write { kind, parts, .. } = request
             && let Some(refusal) = refuse_types(*kind, parts)
         {
@@ -100,7 +100,7 @@ impl Instance {
 
     /// Executes a record write only as far as the check of its dimension, where a lost connection
     /// can also end it: a dimension may be fixed, nothing is logged.
-    pub fn abandon(&mut self, request: &Request) {
+    pub(crate) fn abandon(&mut self, request: &Request) {
         if let Some(found) = request.queue().and_then(|id| self.collections.get_mut(&id)) {
             let mut scratch = found.clone();
             in_collection(&mut scratch, request);
@@ -109,23 +109,23 @@ impl Instance {
     }
 
     /// Makes what is logged for a collection visible.
-    pub fn show(&mut self, collection: RealId) {
+    pub(crate) fn show(&mut self, collection: RealId) {
         if let Some(found) = self.collections.get_mut(&collection) {
             found.show();
         }
     }
 
     /// The server ends and starts again: it keeps what was logged, and shows it.
-    pub fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         self.collections.values_mut().for_each(Collection::show);
     }
 
     /// All collections in the order of their ids here.
-    pub fn collections(&self) -> impl Iterator<Item = &Collection> {
+    pub(crate) fn collections(&self) -> impl Iterator<Item = &Collection> {
         self.collections.values()
     }
 
-    pub fn collection(&self, id: RealId) -> Option<&Collection> {
+    pub(crate) fn collection(&self, id: RealId) -> Option<&Collection> {
         self.collections.get(&id)
     }
 

@@ -6,7 +6,7 @@ mod generate;
 mod instance;
 mod request;
 
-pub use collection::Record;
-pub use generate::Generator;
-pub use instance::Instance;
-pub use request::{Description, Filter, Kind, Metadata, Part, RealId, Request, Response, Value};
+pub(crate) use collection::Record;
+pub(crate) use generate::Generator;
+pub(crate) use instance::Instance;
+pub(crate) use request::{Description, Filter, Kind, Metadata, Part, RealId, Request, Response, Value};

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use super::collection::Record;
 
 /// The id that a server gave its copy of a collection.
-pub type RealId = u128;
+pub(crate) type RealId = u128;
 
 /// A metadata value with its type. `Sparse` stands for a sparse vector, which Chroma refuses late.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Value {
+pub(crate) enum Value {
     Bool(bool),
     Int(i64),
     Float(f64),
@@ -20,19 +20,20 @@ pub enum Value {
 impl Value {
     /// Equality as `where` sees it: a stored float is compared by value with either kind of number,
     /// a stored integer with the number's whole part.
-    pub fn matches(&self, wanted: &Self) -> bool {
+    pub(crate) fn matches(&self, wanted: &Self) -> bool {
+        let same = |a: f64, b: f64| a.total_cmp(&b).is_eq();
         match (self, wanted) {
-            (Self::Int(stored), Self::Float(wanted)) => *stored == wanted.trunc() as i64,
-            (Self::Float(stored), Self::Int(wanted)) => *stored == *wanted as f64,
+            (Self::Int(stored), Self::Float(wanted)) => same(*stored as f64, wanted.trunc()),
+            (Self::Float(stored), Self::Int(wanted)) => same(*stored, *wanted as f64),
             _ => self == wanted,
         }
     }
 }
 
-pub type Metadata = BTreeMap<String, Value>;
+pub(crate) type Metadata = BTreeMap<String, Value>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     Add,
     Upsert,
     Update,
@@ -40,23 +41,23 @@ pub enum Kind {
 
 /// What a write says of one record. In metadata `None` is JSON's null: "delete this key".
 #[derive(Clone, Debug, PartialEq)]
-pub struct Part {
-    pub id: String,
-    pub embedding: Option<Vec<f32>>,
-    pub document: Option<String>,
-    pub metadata: BTreeMap<String, Option<Value>>,
+pub(crate) struct Part {
+    pub(crate) id: String,
+    pub(crate) embedding: Option<Vec<f32>>,
+    pub(crate) document: Option<String>,
+    pub(crate) metadata: BTreeMap<String, Option<Value>>,
 }
 
 /// `{"key": value}`: the metadata value under the key equals the value.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Filter {
-    pub key: String,
-    pub value: Value,
+pub(crate) struct Filter {
+    pub(crate) key: String,
+    pub(crate) value: Value,
 }
 
 /// One request. Collections are named as Chroma's routes name them: some by name, some by id.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Request {
+pub(crate) enum Request {
     CreateDatabase {
         database: String,
     },
@@ -114,7 +115,7 @@ pub enum Request {
 
 impl Request {
     /// The collection whose queue of record writes the request passes through, if it does.
-    pub fn queue(&self) -> Option<RealId> {
+    pub(crate) fn queue(&self) -> Option<RealId> {
         match self {
             Self::Write { collection, .. } | Self::Delete { collection, .. } => Some(*collection),
             _ => None,
@@ -124,15 +125,15 @@ impl Request {
 
 /// A collection as its description tells it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Description {
-    pub id: RealId,
-    pub name: String,
-    pub metadata: Option<Metadata>,
-    pub dimension: Option<usize>,
+pub(crate) struct Description {
+    pub(crate) id: RealId,
+    pub(crate) name: String,
+    pub(crate) metadata: Option<Metadata>,
+    pub(crate) dimension: Option<usize>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub enum Response {
+pub(crate) enum Response {
     /// `{}`.
     Done,
     Collection(Description),
@@ -148,19 +149,19 @@ pub enum Response {
 }
 
 impl Response {
-    pub fn refused(status: u16, reason: impl Into<String>) -> Self {
+    pub(crate) fn refused(status: u16, reason: impl Into<String>) -> Self {
         Self::Refused {
             status,
             reason: reason.into(),
         }
     }
 
-    pub fn is_refused(&self) -> bool {
+    pub(crate) fn is_refused(&self) -> bool {
         matches!(self, Self::Refused { .. })
     }
 
     /// The HTTP status that the request gets with this answer.
-    pub fn status(&self, request: &Request) -> u16 {
+    pub(crate) fn status(&self, request: &Request) -> u16 {
         match (self, request) {
             (Self::Refused { status, .. }, _) => *status,
             (_, Request::Write { kind: Kind::Add, .. }) => 201,
