@@ -8,5 +8,7 @@
 
 pub mod catalog;
 pub mod chroma;
+pub mod cli;
+pub mod config;
 pub mod replication;
 pub mod wal;

@@ -1,0 +1,124 @@
+//! The commands and their flags.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::Flags;
+
+const PRECEDENCE: &str = "\
+Every setting can also stand in the configuration file or the environment: flags win over \
+ISOCHROME_SECTION_KEY variables, these over the file, and the file over the defaults.
+
+Exit codes: 0 well, 1 failed, 64 the command line or the configuration is wrong.";
+
+/// High availability for Chroma: one address in front of several identical Chroma servers.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "isochrome", version, after_help = PRECEDENCE, disable_help_subcommand = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What can be asked for.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Serve clients until told to stop (Ctrl-C or SIGTERM)
+    ///
+    /// Without an instance in the configuration, two Chroma servers are started and supervised on
+    /// this machine, with their data in the data directory.
+    #[command(after_help = PRECEDENCE)]
+    Serve(ServeArgs),
+
+    /// Check the configuration and reach each instance, without changing anything
+    #[command(after_help = PRECEDENCE)]
+    Check(CheckArgs),
+
+    /// Show instances, positions, lag and what is pending, from the running process
+    #[command(after_help = PRECEDENCE)]
+    Status(StatusArgs),
+}
+
+/// Arguments of `serve`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ServeArgs {
+    /// The configuration.
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
+/// Arguments of `check`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct CheckArgs {
+    /// The configuration.
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
+/// Arguments of `status`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct StatusArgs {
+    /// Which process to ask: the one that runs on this data directory.
+    #[command(flatten)]
+    pub location: LocationArgs,
+
+    /// Print JSON instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Where the configuration and the data are.
+#[derive(Clone, Debug, Default, Args)]
+pub struct LocationArgs {
+    /// Read this configuration file (TOML)
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Keep everything that must survive a restart here [default: ./isochrome-data]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+}
+
+/// The configuration of a server.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ServerArgs {
+    /// Where the configuration and the data are.
+    #[command(flatten)]
+    pub location: LocationArgs,
+
+    /// Listen for clients on this address [default: 127.0.0.1:8000]
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub listen: Option<String>,
+
+    /// Use the Chroma server at this URL, under this name; repeat it for each server, the preferred one first
+    ///
+    /// Given at least once, these are all instances: those of the environment and the file are not used.
+    #[arg(long = "instance", value_name = "NAME=URL")]
+    pub instances: Vec<String>,
+
+    /// Let clients reset the whole database (refused with 403 otherwise)
+    #[arg(long)]
+    pub allow_reset: bool,
+}
+
+impl From<&LocationArgs> for Flags {
+    fn from(args: &LocationArgs) -> Self {
+        Self {
+            config: args.config.clone(),
+            data_dir: args.data_dir.clone(),
+            ..Self::default()
+        }
+    }
+}
+
+impl From<&ServerArgs> for Flags {
+    fn from(args: &ServerArgs) -> Self {
+        Self {
+            listen: args.listen.clone(),
+            instances: args.instances.clone(),
+            allow_reset: args.allow_reset,
+            ..Self::from(&args.location)
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! The command line: what can be asked for, and how it ends.
+
+mod args;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+pub use args::{CheckArgs, Cli, Command, LocationArgs, ServeArgs, ServerArgs, StatusArgs};
+
+/// How the process ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// All went well.
+    Well,
+    /// What was asked for failed.
+    Failed,
+    /// The command line or the configuration is wrong; nothing was started.
+    Configuration,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Well => 0,
+            Exit::Failed => 1,
+            Exit::Configuration => 64,
+        })
+    }
+}
+
+/// Reads the arguments (the first is the program's name). Where there is nothing to run, help or
+/// the mistake has been printed and the exit is given.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, Exit> {
+    Cli::try_parse_from(arguments).map_err(|error| {
+        let exit = if error.use_stderr() {
+            Exit::Configuration
+        } else {
+            Exit::Well
+        };
+        // A closed terminal is no reason to end differently.
+        let _ = error.print();
+        exit
+    })
+}
