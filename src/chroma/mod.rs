@@ -1,3 +1,5 @@
 //! All that we know of Chroma's HTTP API. Pure: bytes in, facts out.
 
+pub mod error;
 pub mod ids;
+pub mod rewrite;

@@ -1,1 +1,40 @@
 //! Lanes, runs, leaders, positions: the core. Pure: events in, actions out.
+//!
+//! One owner feeds [`core::Core`] one [`event::Event`] at a time and performs the
+//! [`event::Action`]s it gets back; time comes in as an argument. Nothing here does I/O, so the same
+//! code runs in the process and in the simulator.
+//!
+//! | room | job |
+//! | --- | --- |
+//! | `event` | the words between the core and its shell |
+//! | `core` | dispatch, and upkeep after every event |
+//! | `lane` | one lane: its entries, and where each instance stands in it |
+//! | `step` | what a lane's instance does next |
+//! | `run` | which neighbouring writes share a request |
+//! | `outcome` | what the end of a delivery means |
+//! | `doubt` | deliveries without a definite answer, and suspects |
+//! | `consequence` | what a schema entry changes in the catalog |
+//! | `durable` | what happens once a record is on disk: verdicts, answers |
+//! | `leadership` | who decides a lane |
+//! | `schema` | which schema entries wait for which |
+//! | `read` | which instances may serve a strong read |
+//! | `waiting` | clients that wait for an answer |
+//! | `recover` | the core after a restart |
+//! | `check` | the invariants, asserted after every event |
+
+mod check;
+mod consequence;
+pub mod core;
+mod doubt;
+mod durable;
+pub mod event;
+pub mod lane;
+mod leadership;
+mod outcome;
+mod read;
+pub mod recover;
+mod run;
+mod schema;
+mod step;
+pub mod view;
+mod waiting;

@@ -1,0 +1,65 @@
+//! The invariants, asserted after every event, in the product as in the simulator.
+//!
+//! The chain of positions per lane: `appended >= durable >= decided >= applied on every instance not marked for
+//! rebuild >= truncated`. Entries reach the core when they are durable, and leave it when they are truncated, so of
+//! the chain `decided >= applied >= truncated` is left to assert here; the log asserts the rest.
+
+use super::core::Core;
+use super::lane::LaneState;
+use crate::wal::record::{Lane, Lsn};
+
+impl Core {
+    pub(super) fn assert_invariants(&self) {
+        let in_flight: usize = self.instances.iter().map(|instance| instance.in_flight).sum();
+        assert_eq!(
+            in_flight,
+            self.deliveries.len(),
+            "deliveries under way are counted"
+        );
+        for delivery in self.deliveries.values() {
+            let Some(lane) = self.lanes.get(&delivery.lane) else {
+                continue;
+            };
+            assert_lane(&delivery.lane, lane);
+        }
+    }
+}
+
+fn assert_lane(key: &Lane, lane: &LaneState) {
+    let truncated = Lsn(lane.entries.front().map_or(0, |entry| entry.lsn.0 - 1));
+    for (index, at) in lane.at.iter().enumerate() {
+        assert!(
+            at.applied_durable <= at.applied,
+            "{key:?}: instance {index} saved {} and applied {}",
+            at.applied_durable,
+            at.applied
+        );
+        if at.divergent.is_none() {
+            assert!(
+                at.applied >= truncated,
+                "{key:?}: instance {index} at {} misses {truncated}",
+                at.applied
+            );
+        }
+        let next = lane.index_after(at.applied);
+        if let Some(last) = next.checked_sub(1).and_then(|last| lane.entries.get(last)) {
+            assert!(
+                last.verdict.is_some(),
+                "{key:?}: instance {index} applied {} without verdict",
+                last.lsn
+            );
+        }
+    }
+    if let Some(entry) = lane.entries.get(lane.index_after(lane.decided)) {
+        let durable = entry.verdict.as_ref().is_some_and(|decided| decided.durable);
+        assert!(
+            !durable,
+            "{key:?}: {} is decided beyond {}",
+            entry.lsn, lane.decided
+        );
+    }
+    assert!(
+        lane.at.iter().any(|at| at.divergent.is_none()),
+        "{key:?}: the last instance able to be a source is never given up"
+    );
+}

@@ -1,0 +1,377 @@
+//! The one owner of all replication state: one event in, typed actions out.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::durable::Later;
+use super::event::{Action, Delivery, DeliveryId, DownReason, Event, LoggedEntry, What};
+use super::lane::{LaneState, Pending};
+use super::read::WaitingRead;
+use super::schema::SchemaOrder;
+use super::step::Step;
+use super::waiting::Waiting;
+use crate::catalog::Catalog;
+use crate::chroma::ids::InstanceId;
+use crate::wal::record::{Lane, Lsn, Record, RecordKind};
+
+/// What the core must know of the configuration.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Number of instances; their ids are 0 to this, the primary first.
+    pub instances: usize,
+    /// True for `write.acknowledge = "all"`.
+    pub acknowledge_all: bool,
+    /// How long a write waits for an instance before its sender is told that its fate is open.
+    pub write_wait_ms: u64,
+    /// How long a sender waits in any case.
+    pub write_timeout_ms: u64,
+    /// How long a strong read waits for an instance that is caught up.
+    pub read_wait_ms: u64,
+    /// Requests under way at one instance at most; Chroma applies writes through one queue.
+    pub max_in_flight: usize,
+    /// Records in a run at most.
+    pub run_records: u32,
+    /// Bytes in a run at most.
+    pub run_bytes: u64,
+    /// Expected duration of a run at most.
+    pub run_ms: u64,
+    /// How long a lane's leader stays before the decision goes back to a preferred instance.
+    pub min_stay_ms: u64,
+    /// A delivery is never overdue before this.
+    pub overdue_ms: u64,
+    /// The cluster's id; ids of databases are derived from it.
+    pub cluster: u128,
+}
+
+/// Whether an instance takes requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Availability {
+    Up,
+    /// A connection was lost or an answer was indefinite; its marker is being read.
+    Checking,
+    Down(DownReason),
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct InstanceState {
+    pub availability: Availability,
+    pub in_flight: usize,
+    /// Lanes that may have something to send, in turn.
+    pub ready: VecDeque<Lane>,
+    pub queued: BTreeSet<Lane>,
+    /// Measured microseconds per record, by kind.
+    pub us_per_record: [u64; 4],
+}
+
+/// A delivery under way.
+#[derive(Clone, Debug)]
+pub(super) struct InFlight {
+    pub instance: InstanceId,
+    pub lane: Lane,
+    pub entries: Vec<Lsn>,
+    pub what: What,
+    pub since_ms: u64,
+    pub expected_ms: u64,
+    pub records: u64,
+}
+
+/// The core. See the module's documentation.
+#[derive(Debug)]
+pub struct Core {
+    pub(super) settings: Settings,
+    pub(super) now_ms: u64,
+    pub(super) instances: Vec<InstanceState>,
+    pub(super) catalog: Catalog,
+    pub(super) lanes: BTreeMap<Lane, LaneState>,
+    /// The lane of each entry that is not finished.
+    pub(super) lane_of: BTreeMap<Lsn, Lane>,
+    pub(super) deliveries: BTreeMap<DeliveryId, InFlight>,
+    pub(super) next_delivery: u64,
+    pub(super) recorded: u64,
+    pub(super) recorded_durable: u64,
+    pub(super) later: VecDeque<(u64, Later)>,
+    pub(super) waiting: Waiting,
+    pub(super) reads: Vec<WaitingRead>,
+    pub(super) schema: SchemaOrder,
+    /// Lanes and instances to look at again at a time.
+    pub(super) retries: BTreeSet<(u64, Lane)>,
+    pub(super) dirty: BTreeSet<Lane>,
+    pub(super) actions: Vec<Action>,
+}
+
+impl Core {
+    /// A core that knows nothing but the catalog; every instance counts as down until it is reported up.
+    #[must_use]
+    pub fn new(settings: Settings, catalog: Catalog) -> Self {
+        let instance = InstanceState {
+            availability: Availability::Down(DownReason::Refused),
+            in_flight: 0,
+            ready: VecDeque::new(),
+            queued: BTreeSet::new(),
+            us_per_record: [1_000; 4],
+        };
+        Self {
+            instances: vec![instance; settings.instances],
+            settings,
+            now_ms: 0,
+            catalog,
+            lanes: BTreeMap::new(),
+            lane_of: BTreeMap::new(),
+            deliveries: BTreeMap::new(),
+            next_delivery: 1,
+            recorded: 0,
+            recorded_durable: 0,
+            later: VecDeque::new(),
+            waiting: Waiting::default(),
+            reads: Vec::new(),
+            schema: SchemaOrder::default(),
+            retries: BTreeSet::new(),
+            dirty: BTreeSet::new(),
+            actions: Vec::new(),
+        }
+    }
+
+    /// Takes one event at a time on a clock that never goes back, and gives what is to be done, in order.
+    pub fn handle(&mut self, now_ms: u64, event: Event) -> Vec<Action> {
+        self.now_ms = self.now_ms.max(now_ms);
+        match event {
+            Event::Logged { entries } => entries.into_iter().for_each(|entry| self.logged(entry)),
+            Event::Delivered { delivery, outcome } => self.delivered(delivery, outcome),
+            Event::Recorded { upto } => self.records_durable(upto),
+            Event::InstanceUp { instance } => self.instance_up(instance),
+            Event::InstanceDown { instance, reason } => self.instance_down(instance, reason),
+            Event::Read { read, scope } => self.read(read, scope),
+            Event::ReadEnded { instance, scope } => self.read_ended(instance, &scope),
+            Event::Tick => self.tick(),
+        }
+        self.upkeep();
+        std::mem::take(&mut self.actions)
+    }
+
+    /// The catalog as of the last durable verdict.
+    #[must_use]
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    pub(super) fn instance_ids(&self) -> impl Iterator<Item = InstanceId> + use<> {
+        (0..self.settings.instances)
+            .filter_map(|index| u8::try_from(index).ok())
+            .map(InstanceId)
+    }
+
+    pub(super) fn is_up(&self, instance: InstanceId) -> bool {
+        self.instances[instance.index()].availability == Availability::Up
+    }
+
+    pub(super) fn logged(&mut self, entry: LoggedEntry) {
+        let LoggedEntry {
+            lsn,
+            head,
+            waited_for,
+        } = entry;
+        if waited_for {
+            self.waiting.add(lsn, self.now_ms);
+        }
+        let after = self.order_schema(lsn, &head);
+        let key = head.lane.clone();
+        let lane = self.lane_entry(&key, lsn, &head.op);
+        lane.entries.push_back(Pending {
+            lsn,
+            head,
+            after,
+            verdict: None,
+            resolved: None,
+            resolving: false,
+            suspect: None,
+            failures: 0,
+            moved: false,
+        });
+        self.lane_of.insert(lsn, key.clone());
+        self.dirty.insert(key);
+    }
+
+    fn instance_up(&mut self, instance: InstanceId) {
+        self.instances[instance.index()].availability = Availability::Up;
+        self.touch_all_lanes();
+    }
+
+    fn instance_down(&mut self, instance: InstanceId, reason: DownReason) {
+        self.instances[instance.index()].availability = Availability::Down(reason);
+        self.touch_all_lanes();
+    }
+
+    pub(super) fn touch_all_lanes(&mut self) {
+        let busy = self.lanes.iter().filter(|(_, lane)| !lane.entries.is_empty());
+        self.dirty.extend(busy.map(|(key, _)| key.clone()));
+    }
+
+    fn tick(&mut self) {
+        while let Some((at_ms, lane)) = self.retries.first().cloned()
+            && at_ms <= self.now_ms
+        {
+            self.retries.remove(&(at_ms, lane.clone()));
+            self.dirty.insert(lane);
+        }
+        self.move_from_slow_leaders();
+        self.return_leadership();
+        self.waits_over();
+    }
+
+    /// Restores what must hold between events: every lane that changed has been looked at, every instance has as
+    /// much under way as it may, and what is finished is gone.
+    fn upkeep(&mut self) {
+        loop {
+            let touched = std::mem::take(&mut self.dirty);
+            if touched.is_empty() {
+                break;
+            }
+            for key in &touched {
+                self.elect(key);
+                for instance in self.instance_ids() {
+                    let state = &mut self.instances[instance.index()];
+                    if state.queued.insert(key.clone()) {
+                        state.ready.push_back(key.clone());
+                    }
+                }
+            }
+            self.instance_ids().for_each(|instance| self.pump(instance));
+            touched.iter().for_each(|key| self.finish(key));
+        }
+        self.acknowledge_applied();
+        self.reconsider_reads();
+        self.assert_invariants();
+    }
+
+    /// Sends as much as the instance may have under way, lane by lane in turn.
+    fn pump(&mut self, instance: InstanceId) {
+        while self.instances[instance.index()].in_flight < self.settings.max_in_flight {
+            let state = &mut self.instances[instance.index()];
+            let Some(key) = state.ready.pop_front() else {
+                return;
+            };
+            state.queued.remove(&key);
+            match self.step(&key, instance) {
+                Step::Wait => {}
+                Step::Decide {
+                    lsn,
+                    verdict,
+                    changes,
+                } => self.decide_here(&key, instance, lsn, verdict, changes),
+                Step::Send {
+                    entries,
+                    what,
+                    probe_dimension,
+                } => {
+                    self.deliver(&key, instance, entries, what, probe_dimension);
+                }
+            }
+        }
+    }
+
+    fn deliver(&mut self, key: &Lane, instance: InstanceId, entries: Vec<Lsn>, what: What, probe: bool) {
+        let id = DeliveryId(self.next_delivery);
+        self.next_delivery += 1;
+        let Some(lane) = self.lanes.get_mut(key) else {
+            return;
+        };
+        let records: u64 = entries
+            .iter()
+            .filter_map(|lsn| lane.entry(*lsn))
+            .map(record_count)
+            .sum();
+        let decided = entries
+            .iter()
+            .all(|lsn| lane.entry(*lsn).is_some_and(|entry| entry.verdict.is_some()));
+        let at = &mut lane.at[instance.index()];
+        at.in_flight = Some(id);
+        at.in_flight_decided = decided;
+        let reads_only = matches!(what, What::Resolve { .. } | What::Describe { .. });
+        if let (Some(last), false) = (entries.last(), reads_only) {
+            at.sent = at.sent.max(*last);
+        }
+        let doubt = at.doubt;
+        let expected_ms = self.expected_ms(instance, &what, records);
+        self.instances[instance.index()].in_flight += 1;
+        self.deliveries.insert(
+            id,
+            InFlight {
+                instance,
+                lane: key.clone(),
+                entries: entries.clone(),
+                what: what.clone(),
+                since_ms: self.now_ms,
+                expected_ms,
+                records,
+            },
+        );
+        let lane = key.clone();
+        self.actions.push(Action::Deliver(Delivery {
+            id,
+            instance,
+            lane,
+            entries,
+            what,
+            doubt,
+            probe_dimension: probe,
+        }));
+    }
+
+    /// Asks for a record to be made durable; `later` happens when it is.
+    pub(super) fn record(&mut self, record: Record, later: Later) -> u64 {
+        self.recorded += 1;
+        self.later.push_back((self.recorded, later));
+        self.actions.push(Action::Record(record));
+        self.recorded
+    }
+
+    pub(super) fn expected_ms(&self, instance: InstanceId, what: &What, records: u64) -> u64 {
+        let kind = match what {
+            What::Records { kind, .. } => *kind,
+            What::DeleteIds { .. } => RecordKind::Delete,
+            _ => return 100,
+        };
+        10 + self.instances[instance.index()].us_per_record[kind as usize] * records / 1_000
+    }
+
+    /// Removes entries that every instance has, and lanes that hold nothing worth keeping.
+    fn finish(&mut self, key: &Lane) {
+        let preferred = self.preferred();
+        let Some(lane) = self.lanes.get_mut(key) else {
+            return;
+        };
+        let mut lsns = Vec::new();
+        while let Some(first) = lane.entries.front() {
+            let lsn = first.lsn;
+            let applied = lane
+                .at
+                .iter()
+                .all(|at| at.divergent.is_some() || at.applied_durable >= lsn);
+            if !applied || lsn > lane.decided {
+                break;
+            }
+            lane.entries.pop_front();
+            lsns.push(lsn);
+        }
+        let idle = lane.entries.is_empty() && lane.at.iter().all(|at| at.in_flight.is_none());
+        let plain = lane.at.iter().all(|at| at.divergent.is_none());
+        let keep = !idle || !plain || lane.leader != preferred;
+        if !keep {
+            self.lanes.remove(key);
+        }
+        for lsn in &lsns {
+            self.lane_of.remove(lsn);
+            self.schema.forget(*lsn);
+        }
+        if !lsns.is_empty() {
+            self.actions.push(Action::Finished { lsns });
+        }
+    }
+}
+
+fn record_count(entry: &Pending) -> u64 {
+    match (entry.records(), &entry.resolved) {
+        (Some(write), _) => u64::from(write.count),
+        (None, Some(ids)) => ids.len() as u64,
+        (None, None) => 1,
+    }
+}

@@ -1,0 +1,73 @@
+//! Deliveries without a definite answer, and writes that an instance does not survive.
+
+use super::core::{Core, InFlight};
+use super::durable::Later;
+use super::event::What;
+use crate::wal::record::{Answer, Record};
+
+/// Indefinite answers after which a write counts as a suspect.
+const SUSPECT_AFTER: u8 = 3;
+
+impl Core {
+    pub(super) fn in_doubt(&mut self, ended: &InFlight, detail: String, answer: Option<Answer>) {
+        let reads_only = matches!(ended.what, What::Resolve { .. } | What::Describe { .. });
+        if let Some(lane) = self.lanes.get_mut(&ended.lane)
+            && !reads_only
+        {
+            lane.at[ended.instance.index()].doubt = true;
+        }
+        if let Some(answer) = answer {
+            self.count_failure(ended, answer);
+            self.back_off(ended);
+        }
+        self.recheck(ended.instance, detail);
+    }
+
+    /// An instance that goes on answering one write indefinitely, and others well, does not like that write.
+    fn count_failure(&mut self, ended: &InFlight, answer: Answer) {
+        let Some(lane) = self.lanes.get_mut(&ended.lane) else {
+            return;
+        };
+        let mut counts = Vec::new();
+        for lsn in &ended.entries {
+            if let Some(entry) = lane.entry_mut(*lsn).filter(|entry| entry.verdict.is_none()) {
+                entry.failures = entry.failures.saturating_add(1);
+                counts.push(entry.failures);
+            }
+        }
+        if counts.iter().any(|count| *count >= SUSPECT_AFTER) {
+            self.suspect(ended, answer);
+        }
+    }
+
+    pub(super) fn suspect(&mut self, ended: &InFlight, answer: Answer) {
+        let Some(lane) = self.lanes.get_mut(&ended.lane) else {
+            return;
+        };
+        lane.at[ended.instance.index()].doubt = true;
+        let mut suspects = Vec::new();
+        for lsn in &ended.entries {
+            let entry = lane
+                .entry_mut(*lsn)
+                .filter(|entry| entry.verdict.is_none() && entry.suspect.is_none());
+            if let Some(entry) = entry {
+                entry.suspect = Some(ended.instance);
+                suspects.push(*lsn);
+            }
+        }
+        for lsn in suspects {
+            let record = Record::Suspect {
+                lsn,
+                instance: ended.instance,
+                answer: answer.clone(),
+            };
+            self.record(
+                record,
+                Later::Suspect {
+                    lsn,
+                    answer: answer.clone(),
+                },
+            );
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! What happens once a record is on disk: verdicts take effect, senders are answered.
+
+use std::sync::Arc;
+
+use super::core::Core;
+use super::event::{Action, Reply};
+use crate::catalog::change::CatalogChange;
+use crate::chroma::ids::InstanceId;
+use crate::wal::record::{Answer, Lane, Lsn, Op, Verdict};
+
+/// What waits for a record.
+#[derive(Clone, Debug)]
+pub(super) enum Later {
+    Nothing,
+    Outcome {
+        lane: Lane,
+        instance: InstanceId,
+        decided: Vec<Lsn>,
+        changes: Vec<CatalogChange>,
+    },
+    Resolved {
+        lane: Lane,
+        lsn: Lsn,
+        ids: Vec<String>,
+    },
+    Suspect {
+        lsn: Lsn,
+        answer: Answer,
+    },
+}
+
+impl Core {
+    /// Takes the news that the first `upto` records are durable.
+    pub(super) fn records_durable(&mut self, upto: u64) {
+        self.recorded_durable = self.recorded_durable.max(upto);
+        while let Some((number, _)) = self.later.front()
+            && *number <= upto
+        {
+            let Some((number, later)) = self.later.pop_front() else {
+                return;
+            };
+            self.happen(number, later);
+        }
+    }
+
+    fn happen(&mut self, number: u64, later: Later) {
+        match later {
+            Later::Nothing => {}
+            Later::Outcome {
+                lane,
+                instance,
+                decided,
+                changes,
+            } => {
+                for change in changes {
+                    self.catalog.apply(&change);
+                    self.actions.push(Action::Catalog(change));
+                }
+                if let Some(state) = self.lanes.get_mut(&lane) {
+                    state.at[instance.index()].saved(number);
+                }
+                decided.iter().for_each(|lsn| self.verdict_durable(&lane, *lsn));
+                self.dirty.insert(lane);
+                self.wake_dependents();
+            }
+            Later::Resolved { lane, lsn, ids } => {
+                if let Some(entry) = self.lanes.get_mut(&lane).and_then(|state| state.entry_mut(lsn)) {
+                    entry.resolved = Some(Arc::new(ids));
+                    entry.resolving = false;
+                }
+                self.dirty.insert(lane);
+            }
+            Later::Suspect { lsn, answer } => {
+                if self.waiting.remove(lsn) {
+                    self.actions.push(Action::Answer {
+                        lsn,
+                        reply: Reply::Suspect(answer),
+                    });
+                }
+            }
+        }
+    }
+
+    /// The verdict is final from now on.
+    fn verdict_durable(&mut self, key: &Lane, lsn: Lsn) {
+        let Some(lane) = self.lanes.get_mut(key) else {
+            return;
+        };
+        lane.decided = lane.decided.max(lsn);
+        let Some(entry) = lane.entry_mut(lsn) else { return };
+        let drops = entry.head.op == Op::DropCollection;
+        let Some(decided) = entry.verdict.as_mut() else {
+            return;
+        };
+        decided.durable = true;
+        let committed = matches!(decided.verdict, Verdict::Committed(_));
+        let answer = decided.verdict.answer().clone();
+        if drops && committed {
+            lane.dropped_at = Some(lsn);
+        }
+        if self.settings.acknowledge_all && committed {
+            self.waiting.committed(lsn, answer);
+        } else if self.waiting.remove(lsn) {
+            self.actions.push(Action::Answer {
+                lsn,
+                reply: Reply::Verdict(answer),
+            });
+        }
+    }
+
+    /// Looks again at the lanes whose first entry waits for schema entries elsewhere.
+    fn wake_dependents(&mut self) {
+        for lsn in self.schema.dependents() {
+            if let Some(key) = self.lane_of.get(&lsn) {
+                self.dirty.insert(key.clone());
+            }
+        }
+    }
+}

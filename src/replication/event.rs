@@ -1,0 +1,217 @@
+//! The words between the core and its shell.
+
+use std::sync::Arc;
+
+use crate::catalog::change::CatalogChange;
+use crate::chroma::ids::{CollectionId, InstanceId};
+use crate::wal::record::{Answer, EntryHead, Lane, Lsn, Record, RecordKind};
+
+/// Names a delivery while it is under way. Never reused within a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeliveryId(pub u64);
+
+/// Names a read while it asks for an instance. Chosen by the shell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ReadId(pub u64);
+
+/// What the core is told.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// These writes are durable in the log; LSNs ascend. `waited_for` tells whose sender waits.
+    Logged { entries: Vec<LoggedEntry> },
+    /// A delivery ended.
+    Delivered {
+        delivery: DeliveryId,
+        outcome: DeliveryOutcome,
+    },
+    /// The first `upto` of all records that the core asked for are durable.
+    Recorded { upto: u64 },
+    /// The instance carries our marker and answered a canary write sent after every lost request.
+    InstanceUp { instance: InstanceId },
+    /// The instance refuses, hangs or can't write.
+    InstanceDown {
+        instance: InstanceId,
+        reason: DownReason,
+    },
+    /// A client wants to read.
+    Read { read: ReadId, scope: ReadScope },
+    /// A read that an instance answered is about to end at its client.
+    ReadEnded { instance: InstanceId, scope: ReadScope },
+    /// Time passed.
+    Tick,
+}
+
+/// A write that became durable.
+#[derive(Clone, Debug)]
+pub struct LoggedEntry {
+    pub lsn: Lsn,
+    pub head: Arc<EntryHead>,
+    /// True where a client waits for the answer.
+    pub waited_for: bool,
+}
+
+/// Why an instance takes no requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DownReason {
+    /// It refuses connections, or closed them.
+    Refused,
+    /// Its heartbeats stay unanswered.
+    Hung,
+    /// A canary write got a definite error.
+    CannotWrite,
+    /// Its marker is not ours, or older than what it has acknowledged: it lost state.
+    LostState,
+}
+
+/// What a read looks at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReadScope {
+    /// Records or description of one collection.
+    Collection {
+        id: CollectionId,
+        /// Hashes of the ids, for a get by ids alone; then only writes of those count.
+        ids: Option<Vec<u64>>,
+    },
+    /// Descriptions of all collections of a database.
+    Database { tenant: String, database: String },
+    /// Nothing that a write changes.
+    Constant,
+}
+
+/// What the core wants done.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// Send this to an instance and report its end, however long that takes.
+    Deliver(Delivery),
+    /// Make this durable. Records are numbered from 1 in the order of these actions.
+    Record(Record),
+    /// Answer the sender of this write.
+    Answer { lsn: Lsn, reply: Reply },
+    /// The catalog changed, durably.
+    Catalog(CatalogChange),
+    /// Instances that may serve the read now, never empty. `quiet` ones have nothing undecided under way in the
+    /// lane and are to be preferred, because a read there binds nobody else.
+    ReadFrom {
+        read: ReadId,
+        quiet: Vec<InstanceId>,
+        busy: Vec<InstanceId>,
+    },
+    /// No instance could serve the read in time.
+    ReadRefused { read: ReadId, reason: RefusedRead },
+    /// Read the instance's marker and make a canary write, then report it up or down.
+    Recheck { instance: InstanceId, why: String },
+    /// The instance lost state: take it out.
+    TakeOut { instance: InstanceId, why: String },
+    /// The writes are applied or void everywhere: their space may go.
+    Finished { lsns: Vec<Lsn> },
+}
+
+/// Why a read got no instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusedRead {
+    /// No instance is up.
+    NoInstance,
+    /// Those that are up have not caught up in time.
+    NotCaughtUp,
+}
+
+/// What the sender of a write is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// The verdict.
+    Verdict(Answer),
+    /// Logged, undecided, will be applied.
+    Unknown,
+    /// The instance's writer died under it; its fate is unknown.
+    Suspect(Answer),
+}
+
+/// One delivery: the entries it carries and what is to be sent.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    pub id: DeliveryId,
+    pub instance: InstanceId,
+    pub lane: Lane,
+    /// In order. One entry, except for a run.
+    pub entries: Vec<Lsn>,
+    pub what: What,
+    /// True where an earlier try at this instance may have been executed.
+    pub doubt: bool,
+    /// True where a rejection may have fixed the dimension of a collection that has none, so that it must be read.
+    pub probe_dimension: bool,
+}
+
+/// What a delivery sends. Real ids are those of the delivery's instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// The bodies of the entries, joined.
+    Records {
+        kind: RecordKind,
+        real_id: u128,
+    },
+    /// A delete by the ids that a predicate was resolved to.
+    DeleteIds {
+        ids: Arc<Vec<String>>,
+        real_id: u128,
+    },
+    /// An update of an id that can't exist, with an embedding of this length.
+    FixDimension {
+        dimension: u32,
+        real_id: u128,
+    },
+    /// Read the ids that the entry's predicate matches.
+    Resolve {
+        real_id: u128,
+    },
+    /// Read the description of an existing collection for a `get_or_create` that met it.
+    Describe {
+        id: CollectionId,
+        real_id: u128,
+    },
+    CreateCollection {
+        id: CollectionId,
+        tenant: String,
+        database: String,
+        name: String,
+    },
+    ModifyCollection {
+        real_id: u128,
+    },
+    /// Rename to a name made from the LSN, then delete that name.
+    DropCollection {
+        real_id: u128,
+        tenant: String,
+        database: String,
+    },
+    CreateDatabase {
+        tenant: String,
+        database: String,
+    },
+    DropDatabase {
+        tenant: String,
+        database: String,
+    },
+    CreateTenant {
+        tenant: String,
+    },
+}
+
+/// How a delivery ended.
+#[derive(Clone, Debug)]
+pub enum DeliveryOutcome {
+    /// 2xx for everything in it. `real_id` after a create.
+    Success { answer: Answer, real_id: Option<u128> },
+    /// The ids that the predicate matches, in the order of the collection.
+    Ids(Vec<String>),
+    /// A definite refusal. `dimension` is what the collection has afterwards, where it was to be read.
+    Rejected { answer: Answer, dimension: Option<u32> },
+    /// The instance does not know what the catalog says lives there.
+    StateLost { detail: String },
+    /// Certainly not executed. `refused` tells that no connection came about.
+    NotExecuted { detail: String, refused: bool },
+    /// The instance's writer is dead.
+    DeadWriter { answer: Answer },
+    /// Sent, and no definite answer. `answer` where the instance gave an indefinite one, `None` where the
+    /// connection was lost.
+    Doubt { detail: String, answer: Option<Answer> },
+}

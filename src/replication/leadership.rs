@@ -1,0 +1,117 @@
+//! Who decides a lane. Failover is not a mode: the decision moves, each instance keeps its own position.
+
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+
+use super::core::{Availability, Core};
+use crate::chroma::ids::InstanceId;
+use crate::wal::record::Lane;
+
+/// A delivery is overdue after its expected time, with all that is queued at the instance, times this.
+const OVERDUE_FACTOR: u64 = 4;
+
+impl Core {
+    /// The instance that decides unless something speaks against it: the first that is up, else the primary.
+    pub(super) fn preferred(&self) -> InstanceId {
+        self.instance_ids()
+            .find(|instance| self.is_up(*instance))
+            .unwrap_or(InstanceId(0))
+    }
+
+    /// Gives the lane another leader where its leader is down or divergent and another one is able.
+    pub(super) fn elect(&mut self, key: &Lane) {
+        let Some(lane) = self.lanes.get(key) else { return };
+        let down = matches!(
+            self.instances[lane.leader.index()].availability,
+            Availability::Down(_)
+        );
+        let divergent = lane.at[lane.leader.index()].divergent.is_some();
+        if !down && !divergent {
+            return;
+        }
+        let able = self
+            .instance_ids()
+            .filter(|instance| self.is_up(*instance) && lane.at[instance.index()].divergent.is_none());
+        let best = able.max_by_key(|instance| (lane.at[instance.index()].applied, Reverse(*instance)));
+        if let Some(best) = best {
+            self.lead(key, best);
+        }
+    }
+
+    fn lead(&mut self, key: &Lane, leader: InstanceId) {
+        let now_ms = self.now_ms;
+        if let Some(lane) = self.lanes.get_mut(key)
+            && lane.leader != leader
+        {
+            lane.leader = leader;
+            lane.leader_since_ms = now_ms;
+            self.dirty.insert(key.clone());
+        }
+    }
+
+    /// Moves the decision back to the preferred instance of lanes in which nothing is undecided and the target is
+    /// caught up, after a minimum stay.
+    pub(super) fn return_leadership(&mut self) {
+        let preferred = self.preferred();
+        let back: Vec<Lane> = self
+            .lanes
+            .iter()
+            .filter(|(_, lane)| {
+                let at = &lane.at[preferred.index()];
+                lane.leader != preferred
+                    && self.now_ms - lane.leader_since_ms >= self.settings.min_stay_ms
+                    && !lane.has_undecided()
+                    && at.divergent.is_none()
+                    && lane.entries.back().is_none_or(|last| at.applied >= last.lsn)
+            })
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in back {
+            self.lead(&key, preferred);
+        }
+    }
+
+    /// Slow is not dead: a write moves for slowness at most once, and only to an instance with nothing overdue.
+    pub(super) fn move_from_slow_leaders(&mut self) {
+        let mut queued_ms = vec![0_u64; self.instances.len()];
+        for delivery in self.deliveries.values() {
+            queued_ms[delivery.instance.index()] += delivery.expected_ms;
+        }
+        let mut slow = BTreeSet::new();
+        let mut overdue = Vec::new();
+        for delivery in self.deliveries.values() {
+            let patience_ms = self
+                .settings
+                .overdue_ms
+                .max(OVERDUE_FACTOR * queued_ms[delivery.instance.index()]);
+            if self.now_ms - delivery.since_ms > patience_ms {
+                slow.insert(delivery.instance);
+                overdue.push((delivery.lane.clone(), delivery.instance, delivery.entries.clone()));
+            }
+        }
+        for (key, instance, entries) in overdue {
+            let Some(lane) = self.lanes.get(&key) else {
+                continue;
+            };
+            let movable = lane.leader == instance
+                && entries
+                    .iter()
+                    .filter_map(|lsn| lane.entry(*lsn))
+                    .any(|e| e.verdict.is_none() && !e.moved);
+            let better = self.instance_ids().find(|other| {
+                self.is_up(*other) && !slow.contains(other) && lane.at[other.index()].divergent.is_none()
+            });
+            if let (true, Some(better)) = (movable, better) {
+                if let Some(lane) = self.lanes.get_mut(&key) {
+                    let moved = entries.iter().copied();
+                    moved.for_each(|lsn| {
+                        lane.entry_mut(lsn)
+                            .into_iter()
+                            .for_each(|entry| entry.moved = true)
+                    });
+                }
+                self.lead(&key, better);
+            }
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Which instances may serve a strong read (invariant I6).
+//!
+//! An instance is eligible when it has applied, of the writes that the read can see, every one with a committed
+//! verdict, and every one that had been sent to another instance before an answer of that instance ended at a client:
+//! that answer may have shown it. On the instance that gave the answer itself what was visible stays visible.
+
+use super::core::{Availability, Core};
+use super::event::{Action, ReadId, ReadScope, RefusedRead};
+use super::lane::{Effect, LaneState};
+use crate::chroma::ids::InstanceId;
+use crate::wal::record::{Lane, Lsn, Op};
+
+/// Entries looked at for one read and instance; an instance that lags more counts as not eligible.
+const LOOKED_AT: usize = 512;
+
+/// A read that found no eligible instance yet.
+#[derive(Clone, Debug)]
+pub(super) struct WaitingRead {
+    read: ReadId,
+    scope: ReadScope,
+    since_ms: u64,
+}
+
+impl Core {
+    /// Takes a new read.
+    pub(super) fn read(&mut self, read: ReadId, scope: ReadScope) {
+        let waiting = WaitingRead {
+            read,
+            scope,
+            since_ms: self.now_ms,
+        };
+        if !self.serve(&waiting) {
+            self.reads.push(waiting);
+        }
+    }
+
+    /// Tries the waiting reads again, and refuses those that waited too long.
+    pub(super) fn reconsider_reads(&mut self) {
+        if self.reads.is_empty() {
+            return;
+        }
+        let reads = std::mem::take(&mut self.reads);
+        self.reads = reads.into_iter().filter(|waiting| !self.serve(waiting)).collect();
+    }
+
+    /// Answers the read if that can be done now.
+    fn serve(&mut self, waiting: &WaitingRead) -> bool {
+        let (mut quiet, mut busy) = (Vec::new(), Vec::new());
+        for instance in self.instance_ids().filter(|instance| self.is_up(*instance)) {
+            match self.suitability(&waiting.scope, instance) {
+                Suitability::Quiet => quiet.push(instance),
+                Suitability::Busy => busy.push(instance),
+                Suitability::Behind => {}
+            }
+        }
+        let read = waiting.read;
+        if !quiet.is_empty() || !busy.is_empty() {
+            self.actions.push(Action::ReadFrom { read, quiet, busy });
+            return true;
+        }
+        let hopeless = self
+            .instances
+            .iter()
+            .all(|instance| matches!(instance.availability, Availability::Down(_)));
+        if hopeless || self.now_ms - waiting.since_ms >= self.settings.read_wait_ms {
+            let reason = if hopeless {
+                RefusedRead::NoInstance
+            } else {
+                RefusedRead::NotCaughtUp
+            };
+            self.actions.push(Action::ReadRefused { read, reason });
+            return true;
+        }
+        false
+    }
+
+    fn suitability(&self, scope: &ReadScope, instance: InstanceId) -> Suitability {
+        match scope {
+            ReadScope::Constant => Suitability::Quiet,
+            ReadScope::Collection { id, ids } => match self.lanes.get(&Lane::Collection(*id)) {
+                Some(lane) => suitability_in(lane, instance, ids.as_deref(), false),
+                None => Suitability::Quiet,
+            },
+            ReadScope::Database { tenant, database } => self
+                .lanes_of(tenant, database)
+                .map(|lane| suitability_in(lane, instance, None, true))
+                .max()
+                .unwrap_or(Suitability::Quiet),
+        }
+    }
+
+    fn lanes_of(&self, tenant: &str, database: &str) -> impl Iterator<Item = &LaneState> {
+        self.lanes
+            .iter()
+            .filter(move |(key, lane)| match key {
+                Lane::Collection(id) => match self.catalog.known(*id) {
+                    Some(known) => known.tenant == tenant && known.database == database,
+                    None => lane.entries.front().is_some_and(|entry| {
+                        matches!(&entry.head.op, Op::CreateCollection { tenant: t, database: d, .. }
+                        if t == tenant && d == database)
+                    }),
+                },
+                Lane::Database { .. } | Lane::Tenant { .. } => false,
+            })
+            .map(|(_, lane)| lane)
+    }
+
+    /// Notes what an answer may have shown.
+    pub(super) fn read_ended(&mut self, instance: InstanceId, scope: &ReadScope) {
+        let see = |lane: &mut LaneState| {
+            let at = &mut lane.at[instance.index()];
+            at.seen = at.seen.max(at.sent);
+        };
+        match scope {
+            ReadScope::Constant => {}
+            ReadScope::Collection { id, .. } => {
+                self.lanes
+                    .get_mut(&Lane::Collection(*id))
+                    .into_iter()
+                    .for_each(see);
+            }
+            ReadScope::Database { .. } => self.lanes.values_mut().for_each(see),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Suitability {
+    /// Nothing undecided is under way there.
+    Quiet,
+    Busy,
+    /// Not eligible.
+    Behind,
+}
+
+fn suitability_in(
+    lane: &LaneState,
+    instance: InstanceId,
+    ids: Option<&[u64]>,
+    schema_only: bool,
+) -> Suitability {
+    let at = &lane.at[instance.index()];
+    if at.divergent.is_some() {
+        return Suitability::Behind;
+    }
+    let others = lane
+        .at
+        .iter()
+        .enumerate()
+        .filter(|(index, _)| *index != instance.index());
+    let seen_elsewhere = others.map(|(_, other)| other.seen).max().unwrap_or(Lsn(0));
+    let (mut looked_at, start) = (0, lane.index_after(at.applied));
+    for entry in lane.entries.range(start..) {
+        looked_at += 1;
+        let matters = match entry.effect() {
+            Effect::Void => false,
+            Effect::Undecided => entry.lsn <= seen_elsewhere,
+            Effect::Apply | Effect::FixDimension(_) => true,
+        };
+        let visible = match ids {
+            Some(ids) => entry.touches(ids),
+            None => !schema_only || !matches!(entry.head.op, Op::Records(_) | Op::DeleteWhere),
+        };
+        if (matters && visible) || looked_at > LOOKED_AT {
+            return Suitability::Behind;
+        }
+        if entry.lsn > lane.decided.max(seen_elsewhere) {
+            break;
+        }
+    }
+    match at.in_flight {
+        Some(_) if !at.in_flight_decided => Suitability::Busy,
+        _ => Suitability::Quiet,
+    }
+}

@@ -1,0 +1,368 @@
+//! What an instance does next in a lane.
+
+use std::sync::Arc;
+
+use super::core::Core;
+use super::event::What;
+use super::lane::{Effect, LaneState, Pending};
+use crate::catalog::change::CatalogChange;
+use crate::chroma::error::ApiError;
+use crate::chroma::ids::{CollectionId, InstanceId};
+use crate::chroma::rewrite::deleted_body;
+use crate::wal::record::{Answer, Lane, Lsn, Op, Verdict};
+
+/// An instance's next step in a lane.
+pub(super) enum Step {
+    /// Nothing now; whatever changes that touches the lane again.
+    Wait,
+    /// The catalog alone decides the entry.
+    Decide {
+        lsn: Lsn,
+        verdict: Verdict,
+        changes: Vec<CatalogChange>,
+    },
+    Send {
+        entries: Vec<Lsn>,
+        what: What,
+        probe_dimension: bool,
+    },
+}
+
+impl Step {
+    fn send(entry: &Pending, what: What) -> Self {
+        Self::Send {
+            entries: vec![entry.lsn],
+            what,
+            probe_dimension: false,
+        }
+    }
+
+    fn refuse(entry: &Pending, error: &ApiError) -> Self {
+        let answer = Answer {
+            status: error.status,
+            body: error.body(),
+        };
+        let verdict = Verdict::Rejected {
+            answer,
+            fixes_dimension: None,
+        };
+        Self::Decide {
+            lsn: entry.lsn,
+            verdict,
+            changes: Vec::new(),
+        }
+    }
+}
+
+impl Core {
+    /// Chooses the next step; moves the applied position over what needs nothing there.
+    pub(super) fn step(&mut self, key: &Lane, instance: InstanceId) -> Step {
+        if !self.is_up(instance) {
+            return Step::Wait;
+        }
+        let Some(lane) = self.lanes.get(key) else {
+            return Step::Wait;
+        };
+        let at = &lane.at[instance.index()];
+        if at.in_flight.is_some() || at.divergent.is_some() || at.retry_at_ms > self.now_ms {
+            return Step::Wait;
+        }
+        let before = at.applied;
+        self.skip_voids(key, instance);
+        let Some(lane) = self.lanes.get(key) else {
+            return Step::Wait;
+        };
+        if lane.at[instance.index()].applied > before {
+            self.dirty.extend(
+                self.schema
+                    .dependents()
+                    .filter_map(|lsn| self.lane_of.get(&lsn).cloned()),
+            );
+        }
+        let Some(entry) = lane
+            .entries
+            .get(lane.index_after(lane.at[instance.index()].applied))
+        else {
+            return Step::Wait;
+        };
+        if !self.may_go(lane, entry, instance) {
+            return Step::Wait;
+        }
+        match entry.effect() {
+            Effect::Apply => self.request(key, lane, entry, instance),
+            Effect::FixDimension(dimension) => match self.real_id(key, instance) {
+                Some(real_id) => Step::send(entry, What::FixDimension { dimension, real_id }),
+                None => Step::Wait,
+            },
+            Effect::Undecided if entry.verdict.is_none() && lane.leader == instance => {
+                self.decide(key, lane, entry, instance)
+            }
+            Effect::Undecided | Effect::Void => Step::Wait,
+        }
+    }
+
+    /// I3: the outcome there of every earlier write that it conflicts with is durable; and schema entries that it
+    /// depends on are applied there.
+    fn may_go(&self, lane: &LaneState, entry: &Pending, instance: InstanceId) -> bool {
+        let at = &lane.at[instance.index()];
+        let unsaved = lane.index_after(at.applied_durable)..lane.index_after(at.applied);
+        if lane
+            .entries
+            .range(unsaved)
+            .any(|earlier| entry.conflicts(earlier))
+        {
+            return false;
+        }
+        entry.after.iter().all(
+            |lsn| match self.lane_of.get(lsn).and_then(|key| self.lanes.get(key)) {
+                Some(other) => {
+                    let there = &other.at[instance.index()];
+                    there.applied_durable >= *lsn || there.divergent.is_some()
+                }
+                None => true,
+            },
+        )
+    }
+
+    /// Moves the position over entries that are void there: refused ones, and what a drop makes needless.
+    fn skip_voids(&mut self, key: &Lane, instance: InstanceId) {
+        let real_id = self.real_id(key, instance);
+        let Some(lane) = self.lanes.get_mut(key) else {
+            return;
+        };
+        loop {
+            let at = &lane.at[instance.index()];
+            let Some(entry) = lane.entries.get(lane.index_after(at.applied)) else {
+                return;
+            };
+            let lsn = entry.lsn;
+            if entry.effect() == Effect::Void {
+                lane.at[instance.index()].skip_to(lsn);
+                continue;
+            }
+            let Some(dropped) = lane.dropped_at.filter(|dropped| lsn < *dropped) else {
+                return;
+            };
+            let creates = matches!(entry.head.op, Op::CreateCollection { .. });
+            let target = match real_id {
+                Some(_) => lane
+                    .entries
+                    .iter()
+                    .rev()
+                    .find(|entry| entry.lsn < dropped)
+                    .map(|entry| entry.lsn),
+                // Its create was never sent there, so there is nothing to drop.
+                None if creates && at.sent < lsn => Some(dropped),
+                None => None,
+            };
+            let Some(target) = target else { return };
+            lane.at[instance.index()].skip_to(target);
+        }
+    }
+
+    pub(super) fn real_id(&self, key: &Lane, instance: InstanceId) -> Option<u128> {
+        match key {
+            Lane::Collection(id) => self.catalog.real_id(*id, instance),
+            Lane::Database { .. } | Lane::Tenant { .. } => None,
+        }
+    }
+
+    /// The leader's step for an undecided entry.
+    fn decide(&self, key: &Lane, lane: &LaneState, entry: &Pending, instance: InstanceId) -> Step {
+        if let Some(suspected) = entry.suspect {
+            let dropped_later = lane
+                .entries
+                .iter()
+                .any(|other| other.lsn > entry.lsn && other.head.op == Op::DropCollection);
+            return match key {
+                Lane::Collection(id) if dropped_later => {
+                    Step::refuse(entry, &ApiError::collection_id_not_found(id.uuid()))
+                }
+                _ if suspected != instance => Step::Wait,
+                _ => self.request(key, lane, entry, instance),
+            };
+        }
+        if let Lane::Collection(id) = key
+            && lane.dropped_at.is_some_and(|dropped| dropped < entry.lsn)
+        {
+            return Step::refuse(entry, &self.gone(*id, entry));
+        }
+        match &entry.head.op {
+            Op::CreateCollection {
+                tenant,
+                database,
+                name,
+                get_or_create,
+            } => self
+                .decide_create(entry, instance, (tenant, database, name), *get_or_create)
+                .unwrap_or_else(|| self.request(key, lane, entry, instance)),
+            Op::CreateDatabase | Op::DropDatabase | Op::CreateTenant => {
+                match self.certain_refusal(key, &entry.head.op) {
+                    Some(error) => Step::refuse(entry, &error),
+                    None => self.request(key, lane, entry, instance),
+                }
+            }
+            Op::DeleteWhere => self.decide_delete_where(key, lane, entry, instance),
+            _ => self.request(key, lane, entry, instance),
+        }
+    }
+
+    /// Chroma names the collection by what the path of the request names it.
+    fn gone(&self, id: CollectionId, entry: &Pending) -> ApiError {
+        match self.catalog.known(id) {
+            Some(collection) if entry.head.op == Op::DropCollection => {
+                ApiError::collection_not_found(&collection.name)
+            }
+            _ => ApiError::collection_id_not_found(id.uuid()),
+        }
+    }
+
+    /// What the catalog alone decides of a create; `None` where the leader must.
+    fn decide_create(
+        &self,
+        entry: &Pending,
+        instance: InstanceId,
+        (tenant, database, name): (&str, &str, &str),
+        get_or_create: bool,
+    ) -> Option<Step> {
+        if self.catalog.database_id(tenant, database).is_none() {
+            return Some(Step::refuse(
+                entry,
+                &ApiError::database_of_create_not_found(database),
+            ));
+        }
+        let existing = self.catalog.by_name(tenant, database, name)?;
+        if !get_or_create {
+            return Some(Step::refuse(entry, &ApiError::collection_exists(name)));
+        }
+        Some(match existing.real_ids.get(&instance) {
+            Some(real_id) => Step::send(
+                entry,
+                What::Describe {
+                    id: existing.id,
+                    real_id: *real_id,
+                },
+            ),
+            None => Step::Wait,
+        })
+    }
+
+    fn certain_refusal(&self, key: &Lane, op: &Op) -> Option<ApiError> {
+        match (key, op) {
+            (Lane::Database { tenant, database }, Op::CreateDatabase) => self
+                .catalog
+                .database_id(tenant, database)
+                .map(|_| ApiError::database_exists(database)),
+            (Lane::Database { tenant, database }, _) => self
+                .catalog
+                .database_id(tenant, database)
+                .is_none()
+                .then(|| ApiError::database_to_delete_not_found(database)),
+            (Lane::Tenant { tenant }, _) => self
+                .catalog
+                .has_tenant(tenant)
+                .then(|| ApiError::tenant_exists(tenant)),
+            (Lane::Collection(_), _) => None,
+        }
+    }
+
+    /// I7: the ids are read on the leader when everything before is applied and saved there, made durable, and only
+    /// then deleted.
+    fn decide_delete_where(
+        &self,
+        key: &Lane,
+        lane: &LaneState,
+        entry: &Pending,
+        instance: InstanceId,
+    ) -> Step {
+        match (&entry.resolved, self.real_id(key, instance)) {
+            (Some(ids), _) if ids.is_empty() => {
+                let answer = Answer {
+                    status: 200,
+                    body: deleted_body(0),
+                };
+                Step::Decide {
+                    lsn: entry.lsn,
+                    verdict: Verdict::Unchanged(answer),
+                    changes: Vec::new(),
+                }
+            }
+            (Some(_), _) => self.request(key, lane, entry, instance),
+            (None, Some(real_id)) if !entry.resolving => Step::send(entry, What::Resolve { real_id }),
+            (None, _) => Step::Wait,
+        }
+    }
+
+    /// The request that brings the entry, or the run that begins with it, to an instance.
+    fn request(&self, key: &Lane, lane: &LaneState, entry: &Pending, instance: InstanceId) -> Step {
+        if let Lane::Collection(id) = key
+            && let Op::CreateCollection {
+                tenant,
+                database,
+                name,
+                ..
+            } = &entry.head.op
+        {
+            let (tenant, database, name) = (tenant.clone(), database.clone(), name.clone());
+            return Step::send(
+                entry,
+                What::CreateCollection {
+                    id: *id,
+                    tenant,
+                    database,
+                    name,
+                },
+            );
+        }
+        let what = match (key, &entry.head.op) {
+            (Lane::Database { tenant, database }, op) => {
+                let (tenant, database) = (tenant.clone(), database.clone());
+                if *op == Op::CreateDatabase {
+                    What::CreateDatabase { tenant, database }
+                } else {
+                    What::DropDatabase { tenant, database }
+                }
+            }
+            (Lane::Tenant { tenant }, _) => What::CreateTenant {
+                tenant: tenant.clone(),
+            },
+            (Lane::Collection(id), op) => {
+                let Some(real_id) = self.real_id(key, instance) else {
+                    return Step::Wait;
+                };
+                match op {
+                    Op::Records(write) => {
+                        let entries = self.run(lane, entry, instance);
+                        let probe_dimension = lane.dimension.is_none() && entry.verdict.is_none();
+                        let what = What::Records {
+                            kind: write.kind,
+                            real_id,
+                        };
+                        return Step::Send {
+                            entries,
+                            what,
+                            probe_dimension,
+                        };
+                    }
+                    Op::DeleteWhere => match &entry.resolved {
+                        Some(ids) => What::DeleteIds {
+                            ids: Arc::clone(ids),
+                            real_id,
+                        },
+                        None => return Step::Wait,
+                    },
+                    Op::ModifyCollection { .. } => What::ModifyCollection { real_id },
+                    _ => match self.catalog.known(*id) {
+                        Some(known) => What::DropCollection {
+                            real_id,
+                            tenant: known.tenant.clone(),
+                            database: known.database.clone(),
+                        },
+                        None => return Step::Wait,
+                    },
+                }
+            }
+        };
+        Step::send(entry, what)
+    }
+}

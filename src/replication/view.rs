@@ -1,0 +1,137 @@
+//! What operators and senders see of the core.
+
+use serde::Serialize;
+
+use super::core::{Availability, Core};
+use super::event::DownReason;
+use super::lane::Effect;
+use crate::chroma::ids::InstanceId;
+use crate::wal::record::{Lane, Lsn};
+
+/// An entry's state on one instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StateThere {
+    Applied,
+    Pending,
+    Void,
+    Divergent,
+}
+
+/// One instance as the core sees it.
+#[derive(Clone, Debug, Serialize)]
+pub struct InstanceView {
+    pub instance: InstanceId,
+    /// `up`, `checking`, or why it is down: `refused`, `hung`, `cannot write`, `lost state`.
+    pub state: &'static str,
+    pub in_flight: usize,
+    /// Writes that are logged and neither applied nor void there.
+    pub pending: usize,
+    /// The first of them.
+    pub oldest_pending: Option<Lsn>,
+    /// Lanes that can't be brought to the verdicts there.
+    pub divergent: Vec<(String, String)>,
+    /// Lanes that it decides now, of those with something pending.
+    pub leads: usize,
+}
+
+/// The whole at a moment.
+#[derive(Clone, Debug, Serialize)]
+pub struct CoreView {
+    pub instances: Vec<InstanceView>,
+    /// Writes that are not applied or void on every instance.
+    pub pending: usize,
+    /// Writes without a verdict.
+    pub undecided: usize,
+    pub oldest_pending: Option<Lsn>,
+    /// Writes that were under way when an instance's writer died.
+    pub suspects: Vec<Lsn>,
+    pub waiting_reads: usize,
+}
+
+impl Core {
+    /// The whole at this moment. Costs a walk over all pending entries.
+    #[must_use]
+    pub fn view(&self) -> CoreView {
+        let entries = || self.lanes.values().flat_map(|lane| &lane.entries);
+        let undecided = |entry: &&super::lane::Pending| entry.effect() == Effect::Undecided;
+        CoreView {
+            instances: self
+                .instance_ids()
+                .map(|instance| self.instance_view(instance))
+                .collect(),
+            pending: self.lane_of.len(),
+            undecided: entries().filter(undecided).count(),
+            oldest_pending: self.lane_of.keys().next().copied(),
+            suspects: entries()
+                .filter(undecided)
+                .filter(|e| e.suspect.is_some())
+                .map(|e| e.lsn)
+                .collect(),
+            waiting_reads: self.reads.len(),
+        }
+    }
+
+    fn instance_view(&self, instance: InstanceId) -> InstanceView {
+        let state = &self.instances[instance.index()];
+        let mut view = InstanceView {
+            instance,
+            state: match state.availability {
+                Availability::Up => "up",
+                Availability::Checking => "checking",
+                Availability::Down(DownReason::Refused) => "refused",
+                Availability::Down(DownReason::Hung) => "hung",
+                Availability::Down(DownReason::CannotWrite) => "cannot write",
+                Availability::Down(DownReason::LostState) => "lost state",
+            },
+            in_flight: state.in_flight,
+            pending: 0,
+            oldest_pending: None,
+            divergent: Vec::new(),
+            leads: 0,
+        };
+        for (key, lane) in &self.lanes {
+            let at = &lane.at[instance.index()];
+            if let Some(reason) = &at.divergent {
+                view.divergent.push((format!("{key:?}"), reason.clone()));
+            }
+            view.leads += usize::from(lane.leader == instance && !lane.entries.is_empty());
+            for entry in lane.entries.range(lane.index_after(at.applied)..) {
+                if entry.effect() != Effect::Void {
+                    view.pending += 1;
+                    view.oldest_pending =
+                        Some(view.oldest_pending.map_or(entry.lsn, |lsn| lsn.min(entry.lsn)));
+                }
+            }
+        }
+        view
+    }
+
+    /// Where an entry stands on each instance; `None` when it is finished everywhere.
+    #[must_use]
+    pub fn entry_view(&self, lsn: Lsn) -> Option<Vec<(InstanceId, StateThere)>> {
+        let lane = self.lanes.get(self.lane_of.get(&lsn)?)?;
+        let entry = lane.entry(lsn)?;
+        let there = |instance: InstanceId| {
+            let at = &lane.at[instance.index()];
+            match entry.effect() {
+                Effect::Void => StateThere::Void,
+                _ if at.divergent.is_some() => StateThere::Divergent,
+                _ if at.applied >= lsn => StateThere::Applied,
+                _ if lane.dropped_at.is_some_and(|dropped| lsn < dropped) => StateThere::Void,
+                _ => StateThere::Pending,
+            }
+        };
+        Some(
+            self.instance_ids()
+                .map(|instance| (instance, there(instance)))
+                .collect(),
+        )
+    }
+
+    /// The lane of an unfinished entry.
+    #[must_use]
+    pub fn lane_of(&self, lsn: Lsn) -> Option<&Lane> {
+        self.lane_of.get(&lsn)
+    }
+}

@@ -1,0 +1,123 @@
+//! Senders that wait for an answer. Each gets exactly one; a committed write is never answered with an error.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::core::Core;
+use super::event::{Action, Reply};
+use super::lane::LaneState;
+use crate::wal::record::{Answer, Lsn};
+
+/// Who waits.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    since_ms: BTreeMap<Lsn, u64>,
+    /// Committed, and waiting for the other instances.
+    committed: BTreeMap<Lsn, Answer>,
+}
+
+impl Waiting {
+    /// A sender waits from now on.
+    pub(super) fn add(&mut self, lsn: Lsn, now_ms: u64) {
+        self.since_ms.insert(lsn, now_ms);
+    }
+
+    /// Ends the wait; false where nobody waited.
+    pub(super) fn remove(&mut self, lsn: Lsn) -> bool {
+        self.committed.remove(&lsn);
+        self.since_ms.remove(&lsn).is_some()
+    }
+
+    /// The write is committed, and its sender wants it on every instance that serves.
+    pub(super) fn committed(&mut self, lsn: Lsn, answer: Answer) {
+        if self.since_ms.contains_key(&lsn) {
+            self.committed.insert(lsn, answer);
+        }
+    }
+}
+
+impl Core {
+    /// Answers committed writes that every instance which is up, and not divergent, has applied.
+    pub(super) fn acknowledge_applied(&mut self) {
+        let applied: BTreeSet<Lsn> = self
+            .waiting
+            .committed
+            .keys()
+            .copied()
+            .filter(|lsn| self.applied_by_all_up(*lsn))
+            .collect();
+        applied.into_iter().for_each(|lsn| self.answer_committed(lsn));
+    }
+
+    fn answer_committed(&mut self, lsn: Lsn) {
+        if let Some(answer) = self.waiting.committed.get(&lsn).cloned()
+            && self.waiting.remove(lsn)
+        {
+            self.actions.push(Action::Answer {
+                lsn,
+                reply: Reply::Verdict(answer),
+            });
+        }
+    }
+
+    fn applied_by_all_up(&self, lsn: Lsn) -> bool {
+        let lane = self.lane_of.get(&lsn).and_then(|key| self.lanes.get(key));
+        lane.is_none_or(|lane| {
+            self.instance_ids()
+                .filter(|instance| self.is_up(*instance))
+                .all(|instance| {
+                    let at = &lane.at[instance.index()];
+                    at.divergent.is_some() || at.applied >= lsn
+                })
+        })
+    }
+
+    /// Ends waits that took too long.
+    pub(super) fn waits_over(&mut self) {
+        let now_ms = self.now_ms;
+        let shortest_ms = self.settings.write_wait_ms.min(self.settings.write_timeout_ms);
+        let long: Vec<(Lsn, u64)> = self
+            .waiting
+            .since_ms
+            .iter()
+            .map(|(lsn, since_ms)| (*lsn, now_ms - since_ms))
+            .take_while(|(_, waited_ms)| *waited_ms >= shortest_ms)
+            .collect();
+        for (lsn, waited_ms) in long {
+            let over = waited_ms >= self.settings.write_timeout_ms;
+            if self.waiting.committed.contains_key(&lsn) {
+                if over {
+                    self.answer_committed(lsn);
+                }
+                continue;
+            }
+            let hopeless = waited_ms >= self.settings.write_wait_ms && !self.can_decide(lsn);
+            if (over || hopeless) && !self.verdict_under_way(lsn) && self.waiting.remove(lsn) {
+                self.actions.push(Action::Answer {
+                    lsn,
+                    reply: Reply::Unknown,
+                });
+            }
+        }
+    }
+
+    /// True where the verdict exists and only the disk is awaited: its sender shall have it.
+    fn verdict_under_way(&self, lsn: Lsn) -> bool {
+        let entry = self
+            .lane_of
+            .get(&lsn)
+            .and_then(|key| self.lanes.get(key)?.entry(lsn));
+        entry.is_some_and(|entry| entry.verdict.is_some())
+    }
+
+    fn can_decide(&self, lsn: Lsn) -> bool {
+        let lane = self.lane_of.get(&lsn).and_then(|key| self.lanes.get(key));
+        lane.is_none_or(|lane| self.is_up(lane.leader) && !blocked_by_suspect(lane, lsn))
+    }
+}
+
+fn blocked_by_suspect(lane: &LaneState, lsn: Lsn) -> bool {
+    lane.entries
+        .iter()
+        .take_while(|entry| entry.lsn <= lsn)
+        .any(|entry| entry.verdict.is_none() && entry.suspect.is_some())
+}
