@@ -10,5 +10,7 @@ pub mod catalog;
 pub mod chroma;
 pub mod cli;
 pub mod config;
+pub mod delivery;
+pub mod instances;
 pub mod replication;
 pub mod wal;

@@ -28,10 +28,7 @@ fn load(flags: &Flags) -> Result<Config, Exit> {
 
 /// Prints every problem, one a line.
 #[expect(clippy::needless_pass_by_value, reason = "the error ends here")]
-#[expect(
-    clippy::print_stderr,
-    reason = "the answer to the person who started the command"
-)]
+#[expect(clippy::print_stderr, reason = "the answer to the person who started the command")]
 fn refuse(errors: ConfigErrors) -> Exit {
     eprintln!("The configuration is wrong:\n{errors}");
     Exit::Configuration

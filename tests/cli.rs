@@ -3,10 +3,7 @@
 use std::process::{Command, Output};
 
 /// Runs `isochrome` with these arguments and nothing of this process's environment.
-#[expect(
-    clippy::unwrap_used,
-    reason = "a helper of tests; without the binary there is nothing to test"
-)]
+#[expect(clippy::unwrap_used, reason = "a helper of tests; without the binary there is nothing to test")]
 fn isochrome(arguments: &[&str], variables: &[(&str, &str)]) -> (i32, String, String) {
     let output: Output = Command::new(env!("CARGO_BIN_EXE_isochrome"))
         .args(arguments)
@@ -15,20 +12,13 @@ fn isochrome(arguments: &[&str], variables: &[(&str, &str)]) -> (i32, String, St
         .output()
         .unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    (
-        output.status.code().unwrap(),
-        text(output.stdout),
-        text(output.stderr),
-    )
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
 }
 
 #[test]
 fn help_and_version_end_well_and_go_to_standard_output() {
     let (code, out, err) = isochrome(&["--version"], &[]);
-    assert_eq!(
-        (code, out.trim(), err.as_str()),
-        (0, concat!("isochrome ", env!("CARGO_PKG_VERSION")), "")
-    );
+    assert_eq!((code, out.trim(), err.as_str()), (0, concat!("isochrome ", env!("CARGO_PKG_VERSION")), ""));
 
     let (code, out, _) = isochrome(&["--help"], &[]);
     assert_eq!(code, 0);
@@ -51,12 +41,8 @@ fn help_and_version_end_well_and_go_to_standard_output() {
 
 #[test]
 fn a_wrong_command_line_ends_with_64() {
-    for arguments in [
-        &["sreve"][..],
-        &["serve", "--lisen", "x"],
-        &["status", "--listen", "127.0.0.1:1"],
-        &[],
-    ] {
+    for arguments in [&["sreve"][..], &["serve", "--lisen", "x"], &["status", "--listen", "127.0.0.1:1"], &[]]
+    {
         let (code, out, err) = isochrome(arguments, &[]);
         assert_eq!((code, out.as_str()), (64, ""), "{arguments:?}");
         assert!(err.contains("Usage:"), "{arguments:?}: {err}");
@@ -67,18 +53,12 @@ fn a_wrong_command_line_ends_with_64() {
 fn a_wrong_configuration_ends_with_64_before_anything_is_created() {
     let dir = tempfile::tempdir().unwrap();
     let data_dir = dir.path().join("data");
-    let variables = [
-        ("ISOCHROME_WRITE_WAIT_MS", "soon"),
-        ("ISOCHROME_DATA_DIR", data_dir.to_str().unwrap()),
-    ];
+    let variables = [("ISOCHROME_WRITE_WAIT_MS", "soon"), ("ISOCHROME_DATA_DIR", data_dir.to_str().unwrap())];
     for command in ["serve", "check"] {
         let (code, _, err) = isochrome(&[command, "--listen", "nowhere"], &variables);
         assert_eq!(code, 64, "{err}");
         assert!(err.contains("listen (flag --listen)"), "{err}");
-        assert!(
-            err.contains("write.wait_ms (environment variable ISOCHROME_WRITE_WAIT_MS)"),
-            "{err}"
-        );
+        assert!(err.contains("write.wait_ms (environment variable ISOCHROME_WRITE_WAIT_MS)"), "{err}");
         assert!(!data_dir.exists());
     }
 }

@@ -13,21 +13,12 @@ fn load(file: &str, variables: &[(&str, &str)], mut flags: Flags) -> Result<Conf
     let named = (!file.is_empty()).then(|| write_file(file));
     flags.config = named.as_ref().map(|file| file.path().to_path_buf());
     Config::load(&flags, &environment).map_err(|errors| {
-        let path = flags
-            .config
-            .map_or("no file".to_owned(), |path| path.display().to_string());
-        errors
-            .0
-            .iter()
-            .map(|problem| problem.to_string().replace(&path, "FILE"))
-            .collect()
+        let path = flags.config.map_or("no file".to_owned(), |path| path.display().to_string());
+        errors.0.iter().map(|problem| problem.to_string().replace(&path, "FILE")).collect()
     })
 }
 
-#[allow(
-    clippy::unwrap_used,
-    reason = "a helper of tests; a full disk is no case of theirs"
-)]
+#[allow(clippy::unwrap_used, reason = "a helper of tests; a full disk is no case of theirs")]
 fn write_file(text: &str) -> tempfile::NamedTempFile {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), text).unwrap();
@@ -43,18 +34,11 @@ fn from_environment(variables: &[(&str, &str)]) -> Result<Config, Vec<String>> {
 }
 
 fn with_instances(instances: &[&str]) -> Flags {
-    Flags {
-        instances: instances.iter().map(|item| (*item).to_owned()).collect(),
-        ..Flags::default()
-    }
+    Flags { instances: instances.iter().map(|item| (*item).to_owned()).collect(), ..Flags::default() }
 }
 
 fn listed(config: &Config) -> Vec<String> {
-    config
-        .instances
-        .iter()
-        .map(|instance| format!("{}={}", instance.name, instance.url))
-        .collect()
+    config.instances.iter().map(|instance| format!("{}={}", instance.name, instance.url)).collect()
 }
 
 #[test]
@@ -77,14 +61,8 @@ fn without_any_configuration_everything_stays_on_this_machine() {
 fn flags_win_over_the_environment_which_wins_over_the_file() {
     let file =
         "listen = '127.0.0.1:1001'\ndata_dir = 'from-file'\n[write]\nwait_ms = 1\nacknowledge = 'all'\n";
-    let variables = [
-        ("ISOCHROME_LISTEN", "127.0.0.1:1002"),
-        ("ISOCHROME_WRITE_WAIT_MS", "2"),
-    ];
-    let flags = Flags {
-        listen: Some("127.0.0.1:1003".to_owned()),
-        ..Flags::default()
-    };
+    let variables = [("ISOCHROME_LISTEN", "127.0.0.1:1002"), ("ISOCHROME_WRITE_WAIT_MS", "2")];
+    let flags = Flags { listen: Some("127.0.0.1:1003".to_owned()), ..Flags::default() };
     let config = load(file, &variables, flags).unwrap();
 
     assert_eq!(config.listen.port(), 1003);
@@ -124,10 +102,7 @@ fn the_predecessors_variables_still_work() {
     ])
     .unwrap();
     assert_eq!(config.listen.to_string(), "127.0.0.1:9000");
-    assert_eq!(
-        listed(&config),
-        ["primary=http://one:8000", "replica=http://two:8000"]
-    );
+    assert_eq!(listed(&config), ["primary=http://one:8000", "replica=http://two:8000"]);
     assert_eq!(config.resources.max_memory_mb, Some(400));
     assert_eq!(config.resources.max_workers, Some(3));
     assert_eq!(config.write.timeout, Duration::from_secs(120));
@@ -170,15 +145,8 @@ fn an_empty_variable_is_one_that_is_not_set() {
 fn every_problem_is_told_at_once_with_key_source_and_cure() {
     let file =
         "lisen = '127.0.0.1:1'\nread = 5\n[write]\nwait_ms = 'soon'\nacknowledge = 'both'\n[wall]\nx = 1\n";
-    let variables = [
-        ("ISOCHROME_WAL_KEEP_S", "-1"),
-        ("PORT", "70000"),
-        ("REQUEST_TIMEOUT", "1h"),
-    ];
-    let flags = Flags {
-        data_dir: Some(PathBuf::new()),
-        ..Flags::default()
-    };
+    let variables = [("ISOCHROME_WAL_KEEP_S", "-1"), ("PORT", "70000"), ("REQUEST_TIMEOUT", "1h")];
+    let flags = Flags { data_dir: Some(PathBuf::new()), ..Flags::default() };
     let mut problems = load(file, &variables, flags).unwrap_err();
     problems.sort();
     assert_eq!(
@@ -201,10 +169,7 @@ fn every_problem_is_told_at_once_with_key_source_and_cure() {
 
 #[test]
 fn a_file_that_is_missing_or_broken_is_named() {
-    let flags = Flags {
-        config: Some(PathBuf::from("/nowhere/isochrome.toml")),
-        ..Flags::default()
-    };
+    let flags = Flags { config: Some(PathBuf::from("/nowhere/isochrome.toml")), ..Flags::default() };
     let missing = Config::load(&flags, &|_| None).unwrap_err().to_string();
     assert!(
         missing.starts_with("config (flag --config): cannot read /nowhere/isochrome.toml: "),
@@ -213,14 +178,8 @@ fn a_file_that_is_missing_or_broken_is_named() {
 
     let broken = from_file("listen = '127.0.0.1:1'\ntoken = \"geheim\n").unwrap_err();
     assert_eq!(broken.len(), 1);
-    assert!(
-        broken[0].starts_with("config (file FILE): line 2 is not valid TOML: "),
-        "{broken:?}"
-    );
-    assert!(
-        !broken[0].contains("geheim"),
-        "a line of the file may hold a secret: {broken:?}"
-    );
+    assert!(broken[0].starts_with("config (file FILE): line 2 is not valid TOML: "), "{broken:?}");
+    assert!(!broken[0].contains("geheim"), "a line of the file may hold a secret: {broken:?}");
 }
 
 #[test]
@@ -237,22 +196,14 @@ fn addresses_of_instances_are_checked() {
     ] {
         let problems = load("", &[], with_instances(&[&format!("a={url}")])).unwrap_err();
         assert_eq!(problems.len(), 1, "{url}: {problems:?}");
-        assert!(
-            problems[0].starts_with("instances[0].url (flag --instance): "),
-            "{problems:?}"
-        );
+        assert!(problems[0].starts_with("instances[0].url (flag --instance): "), "{problems:?}");
         assert!(problems[0].contains(words), "{url}: {problems:?}");
     }
 }
 
 #[test]
 fn a_password_in_an_address_is_refused_and_not_repeated() {
-    let problems = load(
-        "",
-        &[("PRIMARY_URL", "http://me:geheim@db:8000")],
-        Flags::default(),
-    )
-    .unwrap_err();
+    let problems = load("", &[("PRIMARY_URL", "http://me:geheim@db:8000")], Flags::default()).unwrap_err();
     assert_eq!(problems.len(), 1);
     assert!(problems[0].contains("http://***@db:8000"), "{problems:?}");
     assert!(!problems[0].contains("geheim"), "{problems:?}");
@@ -265,10 +216,7 @@ fn no_server_and_no_name_is_listed_twice() {
         ("b=http://[::1]:8001", "the same server as instance a"),
         ("b=http://LOCALHOST.:8001", "the same server as instance a"),
         ("A=http://127.0.0.1:8002", "the name A is given twice"),
-        (
-            "b=http://127.0.0.1:8000",
-            "the address that Isochrome itself listens on",
-        ),
+        ("b=http://127.0.0.1:8000", "the address that Isochrome itself listens on"),
         ("b/c=http://127.0.0.1:8002", "no name for an instance"),
         ("http://127.0.0.1:8002", "has no name"),
     ] {
@@ -276,12 +224,7 @@ fn no_server_and_no_name_is_listed_twice() {
         assert_eq!(problems.len(), 1, "{second}: {problems:?}");
         assert!(problems[0].contains(words), "{second}: {problems:?}");
     }
-    load(
-        "",
-        &[],
-        with_instances(&["a=http://127.0.0.1:8001", "b=http://127.0.0.2:8001"]),
-    )
-    .unwrap();
+    load("", &[], with_instances(&["a=http://127.0.0.1:8001", "b=http://127.0.0.2:8001"])).unwrap();
 }
 
 #[test]
@@ -310,13 +253,7 @@ fn values_are_also_checked_against_each_other() {
 #[test]
 fn the_data_directory_is_found_while_the_rest_is_wrong() {
     let file = write_file("data_dir = 'kept'\nlisten = 'nonsense'\n[write]\nunknown = 1\n");
-    let flags = Flags {
-        config: Some(file.path().to_path_buf()),
-        ..Flags::default()
-    };
-    assert_eq!(
-        config::data_dir(&flags, &|_| None).unwrap(),
-        PathBuf::from("kept")
-    );
+    let flags = Flags { config: Some(file.path().to_path_buf()), ..Flags::default() };
+    assert_eq!(config::data_dir(&flags, &|_| None).unwrap(), PathBuf::from("kept"));
     assert!(Config::load(&flags, &|_| None).is_err());
 }

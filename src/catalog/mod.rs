@@ -73,12 +73,7 @@ impl Catalog {
                     databases.remove(database);
                 }
             }
-            CatalogChange::CollectionCreated {
-                id,
-                tenant,
-                database,
-                name,
-            } => {
+            CatalogChange::CollectionCreated { id, tenant, database, name } => {
                 self.create(*id, tenant, database, name);
             }
             CatalogChange::CollectionRenamed { id, name } => self.rename(*id, name),
@@ -87,11 +82,7 @@ impl Catalog {
                 self.drop_collection(*id);
                 self.collections.remove(id);
             }
-            CatalogChange::RealId {
-                id,
-                instance,
-                real_id,
-            } => {
+            CatalogChange::RealId { id, instance, real_id } => {
                 if let Some(collection) = self.collections.get_mut(id) {
                     collection.real_ids.insert(*instance, *real_id);
                 }
@@ -106,11 +97,7 @@ impl Catalog {
 
     fn create(&mut self, id: CollectionId, tenant: &str, database: &str, name: &str) {
         let databases = self.tenants.entry(tenant.to_owned()).or_default();
-        databases
-            .entry(database.to_owned())
-            .or_default()
-            .names
-            .insert(name.to_owned(), id);
+        databases.entry(database.to_owned()).or_default().names.insert(name.to_owned(), id);
         self.collections.entry(id).or_insert_with(|| Collection {
             id,
             tenant: tenant.to_owned(),
@@ -202,23 +189,14 @@ impl Catalog {
 
     /// Names and public ids of a database's living collections, by name.
     pub fn collections(&self, tenant: &str, database: &str) -> impl Iterator<Item = (&str, CollectionId)> {
-        let database = self
-            .tenants
-            .get(tenant)
-            .and_then(|databases| databases.get(database));
-        database
-            .into_iter()
-            .flat_map(|database| database.names.iter().map(|(name, id)| (name.as_str(), *id)))
+        let database = self.tenants.get(tenant).and_then(|databases| databases.get(database));
+        database.into_iter().flat_map(|database| database.names.iter().map(|(name, id)| (name.as_str(), *id)))
     }
 
     /// Every living collection, in the order of the public ids.
     #[must_use]
     pub fn all_living(&self) -> Vec<&Collection> {
-        let mut all: Vec<_> = self
-            .collections
-            .values()
-            .filter(|collection| !collection.dropped)
-            .collect();
+        let mut all: Vec<_> = self.collections.values().filter(|collection| !collection.dropped).collect();
         all.sort_by_key(|collection| collection.id);
         all
     }

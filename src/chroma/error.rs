@@ -33,11 +33,7 @@ impl ApiError {
     /// Any error.
     #[must_use]
     pub fn new(status: u16, error: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            status,
-            error,
-            message: message.into(),
-        }
+        Self { status, error, message: message.into() }
     }
 
     /// 400 with Chroma's string for what is wrong with a request.
@@ -54,11 +50,7 @@ impl ApiError {
             error: &'a str,
             message: &'a str,
         }
-        serde_json::to_vec(&Shape {
-            error: self.error,
-            message: &self.message,
-        })
-        .unwrap_or_default()
+        serde_json::to_vec(&Shape { error: self.error, message: &self.message }).unwrap_or_default()
     }
 
     /// A collection that was addressed by its id; `id` is shown as the client should see it.
@@ -123,11 +115,7 @@ impl ApiError {
     /// Get of a database that does not exist.
     #[must_use]
     pub fn database_not_found(database: &str) -> Self {
-        Self::new(
-            404,
-            NOT_FOUND,
-            format!("Database [{database}] not found. Are you sure it exists?"),
-        )
+        Self::new(404, NOT_FOUND, format!("Database [{database}] not found. Are you sure it exists?"))
     }
 
     /// Delete of a database that does not exist.
@@ -157,44 +145,25 @@ impl ApiError {
     /// Anything under `/api/v1/`.
     #[must_use]
     pub fn v1_gone() -> Self {
-        Self::new(
-            410,
-            "Unimplemented",
-            "The v1 API is deprecated. Please use /v2 apis",
-        )
+        Self::new(410, "Unimplemented", "The v1 API is deprecated. Please use /v2 apis")
     }
 
     /// A body over the limit, as deletes and gets say it; see [`PAYLOAD_TOO_LARGE`] for the rest.
     #[must_use]
     pub fn payload_too_large() -> Self {
-        Self::new(
-            413,
-            CHROMA,
-            "Failed to buffer the request body: length limit exceeded",
-        )
+        Self::new(413, CHROMA, "Failed to buffer the request body: length limit exceeded")
     }
 
     /// A body that is not announced as JSON.
     #[must_use]
     pub fn unsupported_media_type() -> Self {
-        Self::new(
-            415,
-            CHROMA,
-            "Expected request with `Content-Type: application/json`",
-        )
+        Self::new(415, CHROMA, "Expected request with `Content-Type: application/json`")
     }
 
     /// Whether Chroma takes a body with this `Content-Type`; without the header it does.
     #[must_use]
     pub fn check_content_type(value: Option<&str>) -> Result<(), Self> {
-        let essence = value.map(|value| {
-            value
-                .split(';')
-                .next()
-                .unwrap_or(value)
-                .trim()
-                .to_ascii_lowercase()
-        });
+        let essence = value.map(|value| value.split(';').next().unwrap_or(value).trim().to_ascii_lowercase());
         match essence.as_deref() {
             None | Some("application/json") => Ok(()),
             Some(essence) if essence.starts_with("application/") && essence.ends_with("+json") => Ok(()),
@@ -267,9 +236,6 @@ mod tests {
     fn the_body_has_chromas_shape_and_escapes_what_it_quotes() {
         let error = ApiError::collection_exists("a\"b");
         let body = String::from_utf8(error.body()).unwrap();
-        assert_eq!(
-            body,
-            r#"{"error":"ChromaError","message":"Collection [a\"b] already exists"}"#
-        );
+        assert_eq!(body, r#"{"error":"ChromaError","message":"Collection [a\"b] already exists"}"#);
     }
 }

@@ -104,11 +104,7 @@ pub struct ServerArgs {
 
 impl From<&LocationArgs> for Flags {
     fn from(args: &LocationArgs) -> Self {
-        Self {
-            config: args.config.clone(),
-            data_dir: args.data_dir.clone(),
-            ..Self::default()
-        }
+        Self { config: args.config.clone(), data_dir: args.data_dir.clone(), ..Self::default() }
     }
 }
 

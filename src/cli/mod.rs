@@ -34,11 +34,7 @@ impl From<Exit> for ExitCode {
 /// the mistake has been printed and the exit is given.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, Exit> {
     Cli::try_parse_from(arguments).map_err(|error| {
-        let exit = if error.use_stderr() {
-            Exit::Configuration
-        } else {
-            Exit::Well
-        };
+        let exit = if error.use_stderr() { Exit::Configuration } else { Exit::Well };
         // A closed terminal is no reason to end differently.
         let _ = error.print();
         exit

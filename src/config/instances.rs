@@ -33,28 +33,20 @@ impl InstanceUrl {
         let shown = redacted(text);
         let example = "write http://HOST:PORT, such as http://127.0.0.1:8001";
         if text.starts_with("https://") {
-            return Err(format!(
-                "{shown}: Chroma servers are reached over plain HTTP; {example}"
-            ));
+            return Err(format!("{shown}: Chroma servers are reached over plain HTTP; {example}"));
         }
         if !text.starts_with("http://") {
             return Err(format!("{shown} does not start with http://; {example}"));
         }
-        let uri: http::Uri = text
-            .parse()
-            .map_err(|_| format!("{shown} is not a URL; {example}"))?;
-        let authority = uri
-            .authority()
-            .ok_or_else(|| format!("{shown} names no host; {example}"))?;
+        let uri: http::Uri = text.parse().map_err(|_| format!("{shown} is not a URL; {example}"))?;
+        let authority = uri.authority().ok_or_else(|| format!("{shown} names no host; {example}"))?;
         if authority.as_str().contains('@') {
             return Err(format!(
                 "{shown} holds a user name or password, which Chroma does not use; {example}"
             ));
         }
         if uri.path() != "/" || uri.query().is_some() || text.contains('#') {
-            return Err(format!(
-                "{shown} goes on after the port; {example}, without a path"
-            ));
+            return Err(format!("{shown} goes on after the port; {example}, without a path"));
         }
         let port = match authority.as_str().strip_prefix(authority.host()) {
             Some("") => Some(80),
@@ -65,18 +57,12 @@ impl InstanceUrl {
         if authority.host().is_empty() {
             return Err(format!("{shown} names no host; {example}"));
         }
-        Ok(Self {
-            host: authority.host().to_lowercase(),
-            port,
-        })
+        Ok(Self { host: authority.host().to_lowercase(), port })
     }
 
     /// A server on this machine.
     pub fn loopback(port: u16) -> Self {
-        Self {
-            host: "127.0.0.1".to_owned(),
-            port,
-        }
+        Self { host: "127.0.0.1".to_owned(), port }
     }
 
     /// The host as a name, an IPv4 address, or an IPv6 address in brackets.
@@ -108,10 +94,7 @@ impl fmt::Display for InstanceUrl {
 
 /// `HOST:PORT` with one spelling for every way to write "this machine".
 pub(super) fn canonical_address(host: &str, port: u16) -> String {
-    let bare = host
-        .trim_start_matches('[')
-        .trim_end_matches(']')
-        .trim_end_matches('.');
+    let bare = host.trim_start_matches('[').trim_end_matches(']').trim_end_matches('.');
     let this_machine = match bare.parse::<IpAddr>() {
         Ok(IpAddr::V6(ip)) => {
             let ip = ip.to_canonical();
@@ -120,31 +103,19 @@ pub(super) fn canonical_address(host: &str, port: u16) -> String {
         Ok(ip) => ip == IpAddr::from([127, 0, 0, 1]) || ip.is_unspecified(),
         Err(_) => bare == "localhost",
     };
-    if this_machine {
-        format!("localhost:{port}")
-    } else {
-        format!("{bare}:{port}")
-    }
+    if this_machine { format!("localhost:{port}") } else { format!("{bare}:{port}") }
 }
 
 /// The list, with every problem in it noted.
 pub(super) fn read(reader: &mut Reader) -> Vec<InstanceConfig> {
     let raw = reader.take_instances();
     if raw.len() > MAX_INSTANCES {
-        let message = format!(
-            "{} instances; at most {MAX_INSTANCES} are served, remove some",
-            raw.len()
-        );
+        let message = format!("{} instances; at most {MAX_INSTANCES} are served, remove some", raw.len());
         reader.refuse("instances", message);
     }
     let mut list: Vec<InstanceConfig> = Vec::with_capacity(raw.len());
     for instance in raw {
-        let RawInstance {
-            key,
-            name,
-            url,
-            source,
-        } = instance;
+        let RawInstance { key, name, url, source } = instance;
         if let Err(message) = check_name(&name, &list) {
             reader.refuse_from(&format!("{key}.name"), source.clone(), message);
         }
@@ -173,9 +144,7 @@ fn check_name(name: &str, earlier: &[InstanceConfig]) -> Result<(), String> {
         ));
     }
     match earlier.iter().find(|other| other.name.eq_ignore_ascii_case(name)) {
-        Some(_) => Err(format!(
-            "the name {name} is given twice; give each instance its own"
-        )),
+        Some(_) => Err(format!("the name {name} is given twice; give each instance its own")),
         None => Ok(()),
     }
 }

@@ -21,10 +21,7 @@ impl Key {
     }
 
     const fn also(name: &'static str, variable: &'static str, scale: u64) -> Self {
-        Self {
-            name,
-            alias: Some(Alias { variable, scale }),
-        }
+        Self { name, alias: Some(Alias { variable, scale }) }
     }
 
     /// `ISOCHROME_WRITE_WAIT_MS` for `write.wait_ms`.
@@ -65,11 +62,7 @@ pub(super) fn find(name: &str) -> Option<&'static Key> {
 
 /// Whether a section of this name exists.
 pub(super) fn is_section(name: &str) -> bool {
-    KEYS.iter().any(|key| {
-        key.name
-            .split_once('.')
-            .is_some_and(|(section, _)| section == name)
-    })
+    KEYS.iter().any(|key| key.name.split_once('.').is_some_and(|(section, _)| section == name))
 }
 
 /// The known key that an unknown one was most likely meant to be.

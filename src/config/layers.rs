@@ -61,8 +61,7 @@ impl Layers {
     pub(super) fn only(mut self, key: &str) -> Self {
         self.settings.retain(|name, _| *name == key);
         self.instances.clear();
-        self.problems
-            .retain(|problem| problem.key == key || problem.key == "config");
+        self.problems.retain(|problem| problem.key == key || problem.key == "config");
         self
     }
 
@@ -71,11 +70,7 @@ impl Layers {
     }
 
     fn refuse(&mut self, key: impl Into<String>, source: &Source, message: impl Into<String>) {
-        self.problems.push(Problem {
-            key: key.into(),
-            source: source.clone(),
-            message: message.into(),
-        });
+        self.problems.push(Problem { key: key.into(), source: source.clone(), message: message.into() });
     }
 
     fn add_file(&mut self, path: &Path, named_by: &Source) {
@@ -146,24 +141,12 @@ impl Layers {
             match (text("name"), text("url")) {
                 (Some(name), Some(url)) => {
                     let source = source.clone();
-                    self.instances.push(RawInstance {
-                        key: key.clone(),
-                        name,
-                        url,
-                        source,
-                    });
+                    self.instances.push(RawInstance { key: key.clone(), name, url, source });
                 }
                 _ => self.refuse(key.clone(), source, SHAPE),
             }
-            for unknown in table
-                .keys()
-                .filter(|field| !["name", "url"].contains(&field.as_str()))
-            {
-                self.refuse(
-                    format!("{key}.{unknown}"),
-                    source,
-                    "unknown key; an instance has name and url",
-                );
+            for unknown in table.keys().filter(|field| !["name", "url"].contains(&field.as_str())) {
+                self.refuse(format!("{key}.{unknown}"), source, "unknown key; an instance has name and url");
             }
         }
     }
@@ -190,11 +173,7 @@ impl Layers {
     fn add_environment_instances(&mut self, environment: Environment<'_>) {
         let own = keys::variable("instances");
         if let Some(list) = environment(&own) {
-            let items: Vec<&str> = list
-                .split(',')
-                .map(str::trim)
-                .filter(|item| !item.is_empty())
-                .collect();
+            let items: Vec<&str> = list.split(',').map(str::trim).filter(|item| !item.is_empty()).collect();
             return self.replace_instances(&items, &Source::Environment(own));
         }
         let legacy: Vec<RawInstance> = [("primary", "PRIMARY_URL"), ("replica", "REPLICA_URL")]
@@ -223,11 +202,7 @@ impl Layers {
             self.set("listen", Value::Text(listen.clone()), Source::Flag("--listen"));
         }
         if flags.allow_reset {
-            self.set(
-                "allow_reset",
-                Value::Text("true".to_owned()),
-                Source::Flag("--allow-reset"),
-            );
+            self.set("allow_reset", Value::Text("true".to_owned()), Source::Flag("--allow-reset"));
         }
         if !flags.instances.is_empty() {
             let items: Vec<&str> = flags.instances.iter().map(String::as_str).collect();
@@ -238,8 +213,7 @@ impl Layers {
     /// A list from a higher layer replaces the whole list, and what was wrong with the lower one.
     fn replace_instances(&mut self, items: &[&str], source: &Source) {
         self.instances.clear();
-        self.problems
-            .retain(|problem| !problem.key.starts_with("instances"));
+        self.problems.retain(|problem| !problem.key.starts_with("instances"));
         for (index, item) in items.iter().enumerate() {
             let key = format!("instances[{index}]");
             match item.split_once('=') {
@@ -249,11 +223,7 @@ impl Layers {
                     url: url.trim().to_owned(),
                     source: source.clone(),
                 }),
-                _ => self.refuse(
-                    key,
-                    source,
-                    "has no name; write NAME=URL, such as a=http://127.0.0.1:8001",
-                ),
+                _ => self.refuse(key, source, "has no name; write NAME=URL, such as a=http://127.0.0.1:8001"),
             }
         }
     }

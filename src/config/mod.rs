@@ -147,11 +147,7 @@ impl Config {
             allow_reset: reader.read("allow_reset", false, values::boolean),
             write: read_write(&mut reader),
             read: ReadConfig {
-                wait: reader.read(
-                    "read.wait_ms",
-                    Duration::from_secs(5),
-                    values::millis(0..=600_000),
-                ),
+                wait: reader.read("read.wait_ms", Duration::from_secs(5), values::millis(0..=600_000)),
             },
             wal: read_wal(&mut reader),
             health: HealthConfig {
@@ -227,19 +223,11 @@ pub fn data_dir(flags: &Flags, environment: Environment<'_>) -> Result<PathBuf, 
 }
 
 fn read_data_dir(reader: &mut Reader) -> PathBuf {
-    reader.read(
-        "data_dir",
-        Path::new("./isochrome-data").to_path_buf(),
-        values::path,
-    )
+    reader.read("data_dir", Path::new("./isochrome-data").to_path_buf(), values::path)
 }
 
 fn read_listen(reader: &mut Reader) -> SocketAddr {
-    let mut listen = reader.read(
-        "listen",
-        SocketAddr::from(([127, 0, 0, 1], 8000)),
-        values::address,
-    );
+    let mut listen = reader.read("listen", SocketAddr::from(([127, 0, 0, 1], 8000)), values::address);
     if let Some(port) = reader.read_override("listen", "port", values::port) {
         listen.set_port(port);
     }
@@ -253,16 +241,8 @@ fn read_write(reader: &mut Reader) -> WriteConfig {
             Acknowledge::One,
             values::choice(&[("one", Acknowledge::One), ("all", Acknowledge::All)]),
         ),
-        wait: reader.read(
-            "write.wait_ms",
-            Duration::from_secs(5),
-            values::millis(0..=600_000),
-        ),
-        timeout: reader.read(
-            "write.timeout_ms",
-            Duration::from_mins(1),
-            values::millis(1..=3_600_000),
-        ),
+        wait: reader.read("write.wait_ms", Duration::from_secs(5), values::millis(0..=600_000)),
+        timeout: reader.read("write.timeout_ms", Duration::from_mins(1), values::millis(1..=3_600_000)),
         max_body_bytes: reader.read("write.max_body_bytes", 40 << 20, values::integer(1_024..=1 << 30)),
         max_pending_bytes: reader.read(
             "write.max_pending_bytes",

@@ -14,10 +14,7 @@ pub(super) struct Reader {
 
 impl Reader {
     pub(super) fn new(layers: Layers) -> Self {
-        Self {
-            layers,
-            sources: BTreeMap::new(),
-        }
+        Self { layers, sources: BTreeMap::new() }
     }
 
     /// The value of `key`, or its default.
@@ -61,11 +58,7 @@ impl Reader {
 
     /// Notes a problem with a value from a known source.
     pub(super) fn refuse_from(&mut self, key: &str, source: Source, message: String) {
-        self.layers.problems.push(Problem {
-            key: key.to_owned(),
-            source,
-            message,
-        });
+        self.layers.problems.push(Problem { key: key.to_owned(), source, message });
     }
 
     /// The sources of all keys that were set, or everything that is wrong.

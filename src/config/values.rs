@@ -14,11 +14,7 @@ pub(super) fn integer(range: RangeInclusive<u64>) -> impl FnOnce(&Setting) -> Re
             Value::Toml(toml::Value::Integer(number)) => u64::try_from(*number).ok(),
             Value::Toml(_) => None,
             Value::Text(text) => text.trim().parse().ok(),
-            Value::Scaled(text, scale) => text
-                .trim()
-                .parse::<u64>()
-                .ok()
-                .and_then(|n| n.checked_mul(*scale)),
+            Value::Scaled(text, scale) => text.trim().parse::<u64>().ok().and_then(|n| n.checked_mul(*scale)),
         };
         let wanted = |scale: u64| {
             let (low, high) = (range.start().div_ceil(scale), range.end() / scale);
@@ -27,11 +23,7 @@ pub(super) fn integer(range: RangeInclusive<u64>) -> impl FnOnce(&Setting) -> Re
         match number {
             Some(number) if range.contains(&number) => Ok(number),
             _ => {
-                let scale = if let Value::Scaled(_, scale) = setting.value {
-                    scale
-                } else {
-                    1
-                };
+                let scale = if let Value::Scaled(_, scale) = setting.value { scale } else { 1 };
                 Err(format!("{} does not fit here; {}", show(setting), wanted(scale)))
             }
         }
@@ -54,20 +46,14 @@ pub(super) fn boolean(setting: &Setting) -> Result<bool, String> {
     let text = match &setting.value {
         Value::Toml(toml::Value::Boolean(value)) => return Ok(*value),
         Value::Toml(_) => {
-            return Err(format!(
-                "{} is not true or false; write one of them",
-                show(setting)
-            ));
+            return Err(format!("{} is not true or false; write one of them", show(setting)));
         }
         Value::Text(text) | Value::Scaled(text, _) => text.trim().to_lowercase(),
     };
     match text.as_str() {
         "true" | "1" | "yes" | "on" => Ok(true),
         "false" | "0" | "no" | "off" => Ok(false),
-        _ => Err(format!(
-            "{} is not true or false; write one of them",
-            show(setting)
-        )),
+        _ => Err(format!("{} is not true or false; write one of them", show(setting))),
     }
 }
 
@@ -85,11 +71,7 @@ pub(super) fn choice<T: Copy>(words: &[(&'static str, T)]) -> impl FnOnce(&Setti
         let found = text(setting).and_then(|text| words.iter().find(|(word, _)| *word == text));
         found.map(|(_, value)| *value).ok_or_else(|| {
             let words: Vec<String> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
-            format!(
-                "{} is not known here; write {}",
-                show(setting),
-                words.join(" or ")
-            )
+            format!("{} is not known here; write {}", show(setting), words.join(" or "))
         })
     }
 }

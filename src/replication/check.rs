@@ -11,11 +11,7 @@ use crate::wal::record::{Lane, Lsn};
 impl Core {
     pub(super) fn assert_invariants(&self) {
         let in_flight: usize = self.instances.iter().map(|instance| instance.in_flight).sum();
-        assert_eq!(
-            in_flight,
-            self.deliveries.len(),
-            "deliveries under way are counted"
-        );
+        assert_eq!(in_flight, self.deliveries.len(), "deliveries under way are counted");
         for delivery in self.deliveries.values() {
             let Some(lane) = self.lanes.get(&delivery.lane) else {
                 continue;
@@ -43,20 +39,12 @@ fn assert_lane(key: &Lane, lane: &LaneState) {
         }
         let next = lane.index_after(at.applied);
         if let Some(last) = next.checked_sub(1).and_then(|last| lane.entries.get(last)) {
-            assert!(
-                last.verdict.is_some(),
-                "{key:?}: instance {index} applied {} without verdict",
-                last.lsn
-            );
+            assert!(last.verdict.is_some(), "{key:?}: instance {index} applied {} without verdict", last.lsn);
         }
     }
     if let Some(entry) = lane.entries.get(lane.index_after(lane.decided)) {
         let durable = entry.verdict.as_ref().is_some_and(|decided| decided.durable);
-        assert!(
-            !durable,
-            "{key:?}: {} is decided beyond {}",
-            entry.lsn, lane.decided
-        );
+        assert!(!durable, "{key:?}: {} is decided beyond {}", entry.lsn, lane.decided);
     }
     assert!(
         lane.at.iter().any(|at| at.divergent.is_none()),

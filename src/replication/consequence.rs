@@ -37,9 +37,7 @@ impl Core {
                 });
             }
             Lane::Tenant { tenant } if decides => {
-                changes.push(CatalogChange::TenantCreated {
-                    tenant: tenant.clone(),
-                });
+                changes.push(CatalogChange::TenantCreated { tenant: tenant.clone() });
             }
             _ => {}
         }
@@ -56,42 +54,21 @@ impl Core {
         changes: &mut Vec<CatalogChange>,
     ) {
         match &entry.head.op {
-            Op::CreateCollection {
-                tenant,
-                database,
-                name,
-                ..
-            } => {
+            Op::CreateCollection { tenant, database, name, .. } => {
                 if decides {
                     let (tenant, database, name) = (tenant.clone(), database.clone(), name.clone());
-                    changes.push(CatalogChange::CollectionCreated {
-                        id,
-                        tenant,
-                        database,
-                        name,
-                    });
+                    changes.push(CatalogChange::CollectionCreated { id, tenant, database, name });
                 }
-                changes.extend(real_id.map(|real_id| CatalogChange::RealId {
-                    id,
-                    instance,
-                    real_id,
-                }));
+                changes.extend(real_id.map(|real_id| CatalogChange::RealId { id, instance, real_id }));
             }
             Op::ModifyCollection { new_name: Some(name) } if decides => {
-                changes.push(CatalogChange::CollectionRenamed {
-                    id,
-                    name: name.clone(),
-                });
+                changes.push(CatalogChange::CollectionRenamed { id, name: name.clone() });
             }
             Op::DropCollection => {
                 if decides {
                     changes.push(CatalogChange::CollectionDropped { id });
                 }
-                let others = lane
-                    .at
-                    .iter()
-                    .enumerate()
-                    .filter(|(index, _)| *index != instance.index());
+                let others = lane.at.iter().enumerate().filter(|(index, _)| *index != instance.index());
                 if others.into_iter().all(|(_, at)| at.applied >= entry.lsn) {
                     changes.push(CatalogChange::CollectionForgotten { id });
                 }
@@ -102,11 +79,7 @@ impl Core {
 
     /// A database's public id: derived, so that it is the same after a replay, and shaped like a version 4 uuid.
     fn database_id(&self, lsn: Lsn) -> u128 {
-        let seed = [
-            self.settings.cluster.to_le_bytes(),
-            u128::from(lsn.0).to_le_bytes(),
-        ]
-        .concat();
+        let seed = [self.settings.cluster.to_le_bytes(), u128::from(lsn.0).to_le_bytes()].concat();
         uuid::Builder::from_random_bytes(xxhash_rust::xxh3::xxh3_128(&seed).to_le_bytes())
             .into_uuid()
             .as_u128()

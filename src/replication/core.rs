@@ -154,9 +154,7 @@ impl Core {
     }
 
     pub(super) fn instance_ids(&self) -> impl Iterator<Item = InstanceId> + use<> {
-        (0..self.settings.instances)
-            .filter_map(|index| u8::try_from(index).ok())
-            .map(InstanceId)
+        (0..self.settings.instances).filter_map(|index| u8::try_from(index).ok()).map(InstanceId)
     }
 
     pub(super) fn is_up(&self, instance: InstanceId) -> bool {
@@ -164,11 +162,7 @@ impl Core {
     }
 
     pub(super) fn logged(&mut self, entry: LoggedEntry) {
-        let LoggedEntry {
-            lsn,
-            head,
-            waited_for,
-        } = entry;
+        let LoggedEntry { lsn, head, waited_for } = entry;
         if waited_for {
             self.waiting.add(lsn, self.now_ms);
         }
@@ -252,16 +246,10 @@ impl Core {
             state.queued.remove(&key);
             match self.step(&key, instance) {
                 Step::Wait => {}
-                Step::Decide {
-                    lsn,
-                    verdict,
-                    changes,
-                } => self.decide_here(&key, instance, lsn, verdict, changes),
-                Step::Send {
-                    entries,
-                    what,
-                    probe_dimension,
-                } => {
+                Step::Decide { lsn, verdict, changes } => {
+                    self.decide_here(&key, instance, lsn, verdict, changes)
+                }
+                Step::Send { entries, what, probe_dimension } => {
                     self.deliver(&key, instance, entries, what, probe_dimension);
                 }
             }
@@ -274,14 +262,8 @@ impl Core {
         let Some(lane) = self.lanes.get_mut(key) else {
             return;
         };
-        let records: u64 = entries
-            .iter()
-            .filter_map(|lsn| lane.entry(*lsn))
-            .map(record_count)
-            .sum();
-        let decided = entries
-            .iter()
-            .all(|lsn| lane.entry(*lsn).is_some_and(|entry| entry.verdict.is_some()));
+        let records: u64 = entries.iter().filter_map(|lsn| lane.entry(*lsn)).map(record_count).sum();
+        let decided = entries.iter().all(|lsn| lane.entry(*lsn).is_some_and(|entry| entry.verdict.is_some()));
         let at = &mut lane.at[instance.index()];
         at.in_flight = Some(id);
         at.in_flight_decided = decided;
@@ -342,10 +324,7 @@ impl Core {
         let mut lsns = Vec::new();
         while let Some(first) = lane.entries.front() {
             let lsn = first.lsn;
-            let applied = lane
-                .at
-                .iter()
-                .all(|at| at.divergent.is_some() || at.applied_durable >= lsn);
+            let applied = lane.at.iter().all(|at| at.divergent.is_some() || at.applied_durable >= lsn);
             if !applied || lsn > lane.decided {
                 break;
             }

@@ -47,27 +47,16 @@ impl Core {
         lane.at[ended.instance.index()].doubt = true;
         let mut suspects = Vec::new();
         for lsn in &ended.entries {
-            let entry = lane
-                .entry_mut(*lsn)
-                .filter(|entry| entry.verdict.is_none() && entry.suspect.is_none());
+            let entry =
+                lane.entry_mut(*lsn).filter(|entry| entry.verdict.is_none() && entry.suspect.is_none());
             if let Some(entry) = entry {
                 entry.suspect = Some(ended.instance);
                 suspects.push(*lsn);
             }
         }
         for lsn in suspects {
-            let record = Record::Suspect {
-                lsn,
-                instance: ended.instance,
-                answer: answer.clone(),
-            };
-            self.record(
-                record,
-                Later::Suspect {
-                    lsn,
-                    answer: answer.clone(),
-                },
-            );
+            let record = Record::Suspect { lsn, instance: ended.instance, answer: answer.clone() };
+            self.record(record, Later::Suspect { lsn, answer: answer.clone() });
         }
     }
 }

@@ -12,21 +12,9 @@ use crate::wal::record::{Answer, Lane, Lsn, Op, Verdict};
 #[derive(Clone, Debug)]
 pub(super) enum Later {
     Nothing,
-    Outcome {
-        lane: Lane,
-        instance: InstanceId,
-        decided: Vec<Lsn>,
-        changes: Vec<CatalogChange>,
-    },
-    Resolved {
-        lane: Lane,
-        lsn: Lsn,
-        ids: Vec<String>,
-    },
-    Suspect {
-        lsn: Lsn,
-        answer: Answer,
-    },
+    Outcome { lane: Lane, instance: InstanceId, decided: Vec<Lsn>, changes: Vec<CatalogChange> },
+    Resolved { lane: Lane, lsn: Lsn, ids: Vec<String> },
+    Suspect { lsn: Lsn, answer: Answer },
 }
 
 impl Core {
@@ -46,12 +34,7 @@ impl Core {
     fn happen(&mut self, number: u64, later: Later) {
         match later {
             Later::Nothing => {}
-            Later::Outcome {
-                lane,
-                instance,
-                decided,
-                changes,
-            } => {
+            Later::Outcome { lane, instance, decided, changes } => {
                 for change in changes {
                     self.catalog.apply(&change);
                     self.actions.push(Action::Catalog(change));
@@ -72,10 +55,7 @@ impl Core {
             }
             Later::Suspect { lsn, answer } => {
                 if self.waiting.remove(lsn) {
-                    self.actions.push(Action::Answer {
-                        lsn,
-                        reply: Reply::Suspect(answer),
-                    });
+                    self.actions.push(Action::Answer { lsn, reply: Reply::Suspect(answer) });
                 }
             }
         }
@@ -101,10 +81,7 @@ impl Core {
         if self.settings.acknowledge_all && committed {
             self.waiting.committed(lsn, answer);
         } else if self.waiting.remove(lsn) {
-            self.actions.push(Action::Answer {
-                lsn,
-                reply: Reply::Verdict(answer),
-            });
+            self.actions.push(Action::Answer { lsn, reply: Reply::Verdict(answer) });
         }
     }
 

@@ -20,19 +20,13 @@ pub enum Event {
     /// These writes are durable in the log; LSNs ascend. `waited_for` tells whose sender waits.
     Logged { entries: Vec<LoggedEntry> },
     /// A delivery ended.
-    Delivered {
-        delivery: DeliveryId,
-        outcome: DeliveryOutcome,
-    },
+    Delivered { delivery: DeliveryId, outcome: DeliveryOutcome },
     /// The first `upto` of all records that the core asked for are durable.
     Recorded { upto: u64 },
     /// The instance carries our marker and answered a canary write sent after every lost request.
     InstanceUp { instance: InstanceId },
     /// The instance refuses, hangs or can't write.
-    InstanceDown {
-        instance: InstanceId,
-        reason: DownReason,
-    },
+    InstanceDown { instance: InstanceId, reason: DownReason },
     /// A client wants to read.
     Read { read: ReadId, scope: ReadScope },
     /// A read that an instance answered is about to end at its client.
@@ -91,11 +85,7 @@ pub enum Action {
     Catalog(CatalogChange),
     /// Instances that may serve the read now, never empty. `quiet` ones have nothing undecided under way in the
     /// lane and are to be preferred, because a read there binds nobody else.
-    ReadFrom {
-        read: ReadId,
-        quiet: Vec<InstanceId>,
-        busy: Vec<InstanceId>,
-    },
+    ReadFrom { read: ReadId, quiet: Vec<InstanceId>, busy: Vec<InstanceId> },
     /// No instance could serve the read in time.
     ReadRefused { read: ReadId, reason: RefusedRead },
     /// Read the instance's marker and make a canary write, then report it up or down.

@@ -51,20 +51,12 @@ impl Pending {
     #[must_use]
     pub fn effect(&self) -> Effect {
         match &self.verdict {
-            Some(Decided {
-                verdict,
-                durable: true,
-            }) => match verdict {
+            Some(Decided { verdict, durable: true }) => match verdict {
                 Verdict::Committed(_) => Effect::Apply,
-                Verdict::Unchanged(_)
-                | Verdict::Rejected {
-                    fixes_dimension: None,
-                    ..
-                } => Effect::Void,
-                Verdict::Rejected {
-                    fixes_dimension: Some(dimension),
-                    ..
-                } => Effect::FixDimension(*dimension),
+                Verdict::Unchanged(_) | Verdict::Rejected { fixes_dimension: None, .. } => Effect::Void,
+                Verdict::Rejected { fixes_dimension: Some(dimension), .. } => {
+                    Effect::FixDimension(*dimension)
+                }
             },
             _ => Effect::Undecided,
         }

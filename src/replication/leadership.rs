@@ -13,18 +13,13 @@ const OVERDUE_FACTOR: u64 = 4;
 impl Core {
     /// The instance that decides unless something speaks against it: the first that is up, else the primary.
     pub(super) fn preferred(&self) -> InstanceId {
-        self.instance_ids()
-            .find(|instance| self.is_up(*instance))
-            .unwrap_or(InstanceId(0))
+        self.instance_ids().find(|instance| self.is_up(*instance)).unwrap_or(InstanceId(0))
     }
 
     /// Gives the lane another leader where its leader is down or divergent and another one is able.
     pub(super) fn elect(&mut self, key: &Lane) {
         let Some(lane) = self.lanes.get(key) else { return };
-        let down = matches!(
-            self.instances[lane.leader.index()].availability,
-            Availability::Down(_)
-        );
+        let down = matches!(self.instances[lane.leader.index()].availability, Availability::Down(_));
         let divergent = lane.at[lane.leader.index()].divergent.is_some();
         if !down && !divergent {
             return;
@@ -80,10 +75,8 @@ impl Core {
         let mut slow = BTreeSet::new();
         let mut overdue = Vec::new();
         for delivery in self.deliveries.values() {
-            let patience_ms = self
-                .settings
-                .overdue_ms
-                .max(OVERDUE_FACTOR * queued_ms[delivery.instance.index()]);
+            let patience_ms =
+                self.settings.overdue_ms.max(OVERDUE_FACTOR * queued_ms[delivery.instance.index()]);
             if self.now_ms - delivery.since_ms > patience_ms {
                 slow.insert(delivery.instance);
                 overdue.push((delivery.lane.clone(), delivery.instance, delivery.entries.clone()));
@@ -94,21 +87,15 @@ impl Core {
                 continue;
             };
             let movable = lane.leader == instance
-                && entries
-                    .iter()
-                    .filter_map(|lsn| lane.entry(*lsn))
-                    .any(|e| e.verdict.is_none() && !e.moved);
+                && entries.iter().filter_map(|lsn| lane.entry(*lsn)).any(|e| e.verdict.is_none() && !e.moved);
             let better = self.instance_ids().find(|other| {
                 self.is_up(*other) && !slow.contains(other) && lane.at[other.index()].divergent.is_none()
             });
             if let (true, Some(better)) = (movable, better) {
                 if let Some(lane) = self.lanes.get_mut(&key) {
                     let moved = entries.iter().copied();
-                    moved.for_each(|lsn| {
-                        lane.entry_mut(lsn)
-                            .into_iter()
-                            .for_each(|entry| entry.moved = true)
-                    });
+                    moved
+                        .for_each(|lsn| lane.entry_mut(lsn).into_iter().for_each(|entry| entry.moved = true));
                 }
                 self.lead(&key, better);
             }

@@ -36,10 +36,7 @@ impl Core {
             DeliveryOutcome::StateLost { detail } => {
                 self.instances[instance.index()].availability =
                     Availability::Down(super::event::DownReason::LostState);
-                self.actions.push(Action::TakeOut {
-                    instance,
-                    why: detail,
-                });
+                self.actions.push(Action::TakeOut { instance, why: detail });
                 self.touch_all_lanes();
             }
             DeliveryOutcome::NotExecuted { detail, refused } => {
@@ -94,13 +91,7 @@ impl Core {
         };
         if let What::Describe { .. } = ended.what {
             if let Some(lsn) = ended.entries.first() {
-                self.decide_here(
-                    &ended.lane,
-                    ended.instance,
-                    *lsn,
-                    Verdict::Unchanged(answer),
-                    Vec::new(),
-                );
+                self.decide_here(&ended.lane, ended.instance, *lsn, Verdict::Unchanged(answer), Vec::new());
             }
             return;
         }
@@ -115,10 +106,7 @@ impl Core {
         (at.doubt, at.failures) = (false, 0);
         at.split = at.split.map(|cap| cap.saturating_mul(2)).filter(|cap| *cap < 512);
         let undecided = undecided(lane, &ended.entries);
-        let fixed = undecided
-            .iter()
-            .filter_map(|lsn| lane.entry(*lsn)?.records()?.dimension)
-            .next();
+        let fixed = undecided.iter().filter_map(|lsn| lane.entry(*lsn)?.records()?.dimension).next();
         let mut changes = Vec::new();
         if let (None, Some(dimension), Lane::Collection(id)) = (lane.dimension, fixed, &ended.lane) {
             lane.dimension = Some(dimension);
@@ -131,10 +119,7 @@ impl Core {
                 let entry = lane.entry(*lsn)?;
                 let own = own_answer(entry).filter(|_| !single || entry.resolved.is_some());
                 let answer = own.unwrap_or_else(|| answer.clone());
-                Some(Decision {
-                    lsn: *lsn,
-                    verdict: Verdict::Committed(answer),
-                })
+                Some(Decision { lsn: *lsn, verdict: Verdict::Committed(answer) })
             })
             .collect();
         let Some(last) = ended.entries.last().copied() else {
@@ -177,10 +162,7 @@ impl Core {
                     lane.dimension = Some(dimension);
                     changes.push(CatalogChange::Dimension { id: *id, dimension });
                 }
-                let verdict = Verdict::Rejected {
-                    answer,
-                    fixes_dimension,
-                };
+                let verdict = Verdict::Rejected { answer, fixes_dimension };
                 self.decide_here(&ended.lane, ended.instance, lsn, verdict, changes);
             }
         }
@@ -190,22 +172,14 @@ impl Core {
         let Some(lsn) = ended.entries.first().copied() else {
             return;
         };
-        let Some(entry) = self
-            .lanes
-            .get_mut(&ended.lane)
-            .and_then(|lane| lane.entry_mut(lsn))
-        else {
+        let Some(entry) = self.lanes.get_mut(&ended.lane).and_then(|lane| lane.entry_mut(lsn)) else {
             return;
         };
         if entry.resolved.is_some() || entry.resolving {
             return;
         }
         entry.resolving = true;
-        let later = Later::Resolved {
-            lane: ended.lane.clone(),
-            lsn,
-            ids: ids.clone(),
-        };
+        let later = Later::Resolved { lane: ended.lane.clone(), lsn, ids: ids.clone() };
         self.record(Record::Resolved { lsn, ids }, later);
     }
 
@@ -217,11 +191,7 @@ impl Core {
         let sources = lane.at.iter().filter(|at| at.divergent.is_none()).count();
         if sources > 1 {
             lane.at[instance.index()].divergent = Some(reason.clone());
-            let record = Record::Divergent {
-                lane: key.clone(),
-                instance,
-                reason,
-            };
+            let record = Record::Divergent { lane: key.clone(), instance, reason };
             self.record(record, Later::Nothing);
         } else {
             lane.at[instance.index()].retry_at_ms = self.now_ms + RETRY_MS.1;
@@ -260,10 +230,8 @@ impl Core {
         };
         for decision in &decisions {
             if let Some(entry) = lane.entry_mut(decision.lsn) {
-                entry.verdict = Some(super::lane::Decided {
-                    verdict: decision.verdict.clone(),
-                    durable: false,
-                });
+                entry.verdict =
+                    Some(super::lane::Decided { verdict: decision.verdict.clone(), durable: false });
             }
         }
         let at = &mut lane.at[instance.index()];
@@ -271,13 +239,7 @@ impl Core {
         let number = self.recorded + 1;
         at.unsaved.push_back((number, lsn));
         self.dirty.insert(key.clone());
-        let outcome = Outcome {
-            lane: key.clone(),
-            instance,
-            applied: lsn,
-            decisions,
-            changes,
-        };
+        let outcome = Outcome { lane: key.clone(), instance, applied: lsn, decisions, changes };
         let later = Later::Outcome {
             lane: key.clone(),
             instance,
@@ -304,24 +266,12 @@ fn undecided(lane: &LaneState, entries: &[Lsn]) -> Vec<Lsn> {
 /// The answer that Chroma gives to the entry alone, where it follows from the entry.
 fn own_answer(entry: &Pending) -> Option<Answer> {
     if let Some(ids) = &entry.resolved {
-        return Some(Answer {
-            status: 200,
-            body: deleted_body(ids.len() as u64),
-        });
+        return Some(Answer { status: 200, body: deleted_body(ids.len() as u64) });
     }
     let write = entry.records()?;
     Some(match write.kind {
-        RecordKind::Add => Answer {
-            status: 201,
-            body: b"{}".to_vec(),
-        },
-        RecordKind::Upsert | RecordKind::Update => Answer {
-            status: 200,
-            body: b"{}".to_vec(),
-        },
-        RecordKind::Delete => Answer {
-            status: 200,
-            body: deleted_body(u64::from(write.count)),
-        },
+        RecordKind::Add => Answer { status: 201, body: b"{}".to_vec() },
+        RecordKind::Upsert | RecordKind::Update => Answer { status: 200, body: b"{}".to_vec() },
+        RecordKind::Delete => Answer { status: 200, body: deleted_body(u64::from(write.count)) },
     })
 }

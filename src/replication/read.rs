@@ -24,11 +24,7 @@ pub(super) struct WaitingRead {
 impl Core {
     /// Takes a new read.
     pub(super) fn read(&mut self, read: ReadId, scope: ReadScope) {
-        let waiting = WaitingRead {
-            read,
-            scope,
-            since_ms: self.now_ms,
-        };
+        let waiting = WaitingRead { read, scope, since_ms: self.now_ms };
         if !self.serve(&waiting) {
             self.reads.push(waiting);
         }
@@ -58,16 +54,10 @@ impl Core {
             self.actions.push(Action::ReadFrom { read, quiet, busy });
             return true;
         }
-        let hopeless = self
-            .instances
-            .iter()
-            .all(|instance| matches!(instance.availability, Availability::Down(_)));
+        let hopeless =
+            self.instances.iter().all(|instance| matches!(instance.availability, Availability::Down(_)));
         if hopeless || self.now_ms - waiting.since_ms >= self.settings.read_wait_ms {
-            let reason = if hopeless {
-                RefusedRead::NoInstance
-            } else {
-                RefusedRead::NotCaughtUp
-            };
+            let reason = if hopeless { RefusedRead::NoInstance } else { RefusedRead::NotCaughtUp };
             self.actions.push(Action::ReadRefused { read, reason });
             return true;
         }
@@ -114,10 +104,7 @@ impl Core {
         match scope {
             ReadScope::Constant => {}
             ReadScope::Collection { id, .. } => {
-                self.lanes
-                    .get_mut(&Lane::Collection(*id))
-                    .into_iter()
-                    .for_each(see);
+                self.lanes.get_mut(&Lane::Collection(*id)).into_iter().for_each(see);
             }
             ReadScope::Database { .. } => self.lanes.values_mut().for_each(see),
         }
@@ -143,11 +130,7 @@ fn suitability_in(
     if at.divergent.is_some() {
         return Suitability::Behind;
     }
-    let others = lane
-        .at
-        .iter()
-        .enumerate()
-        .filter(|(index, _)| *index != instance.index());
+    let others = lane.at.iter().enumerate().filter(|(index, _)| *index != instance.index());
     let seen_elsewhere = others.map(|(_, other)| other.seen).max().unwrap_or(Lsn(0));
     let (mut looked_at, start) = (0, lane.index_after(at.applied));
     for entry in lane.entries.range(start..) {

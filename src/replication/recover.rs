@@ -31,11 +31,7 @@ impl Core {
         let mut core = Self::new(settings, recovery.catalog);
         core.now_ms = now_ms;
         for (lsn, head) in recovery.entries {
-            core.logged(LoggedEntry {
-                lsn,
-                head: Arc::new(head),
-                waited_for: false,
-            });
+            core.logged(LoggedEntry { lsn, head: Arc::new(head), waited_for: false });
             let Some(lane) = core.lane_of.get(&lsn).and_then(|key| core.lanes.get_mut(key)) else {
                 continue;
             };
@@ -46,10 +42,7 @@ impl Core {
             let drops = entry.head.op == Op::DropCollection;
             if let Some(verdict) = recovery.decisions.get(&lsn) {
                 let committed = matches!(verdict, Verdict::Committed(_));
-                entry.verdict = Some(Decided {
-                    verdict: verdict.clone(),
-                    durable: true,
-                });
+                entry.verdict = Some(Decided { verdict: verdict.clone(), durable: true });
                 lane.decided = lsn;
                 if drops && committed {
                     lane.dropped_at = Some(lsn);
@@ -80,10 +73,7 @@ impl Core {
             let last = lane.entries.back().map_or(Lsn(0), |entry| entry.lsn);
             for instance in &instances {
                 let at = &mut lane.at[instance.index()];
-                let applied = positions
-                    .get(&(key.clone(), *instance))
-                    .copied()
-                    .unwrap_or_default();
+                let applied = positions.get(&(key.clone(), *instance)).copied().unwrap_or_default();
                 at.applied = at.applied.max(applied);
                 at.applied_durable = at.applied;
                 (at.sent, at.seen, at.doubt) = (last, last, true);

@@ -37,10 +37,7 @@ impl Core {
             let Some(joined) = join(write.kind, encoding, next.encoding).filter(|_| alike) else {
                 break;
             };
-            let clear = !lane
-                .entries
-                .range(unsaved.clone())
-                .any(|earlier| entry.conflicts(earlier));
+            let clear = !lane.entries.range(unsaved.clone()).any(|earlier| entry.conflicts(earlier));
             if !clear || !room.take(entry, next) {
                 break;
             }

@@ -38,12 +38,8 @@ impl SchemaOrder {
             after.extend(self.exclusive.get(name).into_iter().flatten());
         }
         after.remove(&lsn);
-        exclusive
-            .iter()
-            .for_each(|name| _ = self.exclusive.entry(name.clone()).or_default().insert(lsn));
-        shared
-            .iter()
-            .for_each(|name| _ = self.shared.entry(name.clone()).or_default().insert(lsn));
+        exclusive.iter().for_each(|name| _ = self.exclusive.entry(name.clone()).or_default().insert(lsn));
+        shared.iter().for_each(|name| _ = self.shared.entry(name.clone()).or_default().insert(lsn));
         self.names.insert(lsn, [exclusive, shared].concat());
         if !after.is_empty() {
             self.dependents.insert(lsn);
@@ -81,9 +77,7 @@ impl Core {
             let mut lane = LaneState::new(instances, leader, now_ms);
             let before = Lsn(lsn.0.saturating_sub(1));
             lane.decided = before;
-            lane.at
-                .iter_mut()
-                .for_each(|at| (at.applied, at.applied_durable) = (before, before));
+            lane.at.iter_mut().for_each(|at| (at.applied, at.applied_durable) = (before, before));
             if let Lane::Collection(id) = key {
                 let living = catalog.living(*id);
                 lane.dimension = living.and_then(|collection| collection.dimension);
@@ -98,19 +92,10 @@ impl Core {
     pub(super) fn order_schema(&mut self, lsn: Lsn, head: &EntryHead) -> Vec<Lsn> {
         let (exclusive, shared) = match (&head.lane, &head.op) {
             (Lane::Tenant { tenant }, _) => (vec![Name::Tenant(tenant.clone())], vec![]),
-            (Lane::Database { tenant, database }, _) => (
-                vec![Name::Database(tenant.clone(), database.clone())],
-                vec![Name::Tenant(tenant.clone())],
-            ),
-            (
-                Lane::Collection(_),
-                Op::CreateCollection {
-                    tenant,
-                    database,
-                    name,
-                    ..
-                },
-            ) => {
+            (Lane::Database { tenant, database }, _) => {
+                (vec![Name::Database(tenant.clone(), database.clone())], vec![Name::Tenant(tenant.clone())])
+            }
+            (Lane::Collection(_), Op::CreateCollection { tenant, database, name, .. }) => {
                 let lane = self.lane_entry(&head.lane, lsn, &head.op);
                 lane.names.insert(name.clone());
                 collection_names(tenant, database, [name.clone()])
@@ -145,8 +130,5 @@ fn collection_names(
     names: impl IntoIterator<Item = String>,
 ) -> (Vec<Name>, Vec<Name>) {
     let name = |name| Name::Collection(tenant.to_owned(), database.to_owned(), name);
-    (
-        names.into_iter().map(name).collect(),
-        vec![Name::Database(tenant.to_owned(), database.to_owned())],
-    )
+    (names.into_iter().map(name).collect(), vec![Name::Database(tenant.to_owned(), database.to_owned())])
 }

@@ -30,27 +30,13 @@ pub(super) enum Step {
 
 impl Step {
     fn send(entry: &Pending, what: What) -> Self {
-        Self::Send {
-            entries: vec![entry.lsn],
-            what,
-            probe_dimension: false,
-        }
+        Self::Send { entries: vec![entry.lsn], what, probe_dimension: false }
     }
 
     fn refuse(entry: &Pending, error: &ApiError) -> Self {
-        let answer = Answer {
-            status: error.status,
-            body: error.body(),
-        };
-        let verdict = Verdict::Rejected {
-            answer,
-            fixes_dimension: None,
-        };
-        Self::Decide {
-            lsn: entry.lsn,
-            verdict,
-            changes: Vec::new(),
-        }
+        let answer = Answer { status: error.status, body: error.body() };
+        let verdict = Verdict::Rejected { answer, fixes_dimension: None };
+        Self::Decide { lsn: entry.lsn, verdict, changes: Vec::new() }
     }
 }
 
@@ -73,16 +59,9 @@ impl Core {
             return Step::Wait;
         };
         if lane.at[instance.index()].applied > before {
-            self.dirty.extend(
-                self.schema
-                    .dependents()
-                    .filter_map(|lsn| self.lane_of.get(&lsn).cloned()),
-            );
+            self.dirty.extend(self.schema.dependents().filter_map(|lsn| self.lane_of.get(&lsn).cloned()));
         }
-        let Some(entry) = lane
-            .entries
-            .get(lane.index_after(lane.at[instance.index()].applied))
-        else {
+        let Some(entry) = lane.entries.get(lane.index_after(lane.at[instance.index()].applied)) else {
             return Step::Wait;
         };
         if !self.may_go(lane, entry, instance) {
@@ -106,22 +85,16 @@ impl Core {
     fn may_go(&self, lane: &LaneState, entry: &Pending, instance: InstanceId) -> bool {
         let at = &lane.at[instance.index()];
         let unsaved = lane.index_after(at.applied_durable)..lane.index_after(at.applied);
-        if lane
-            .entries
-            .range(unsaved)
-            .any(|earlier| entry.conflicts(earlier))
-        {
+        if lane.entries.range(unsaved).any(|earlier| entry.conflicts(earlier)) {
             return false;
         }
-        entry.after.iter().all(
-            |lsn| match self.lane_of.get(lsn).and_then(|key| self.lanes.get(key)) {
-                Some(other) => {
-                    let there = &other.at[instance.index()];
-                    there.applied_durable >= *lsn || there.divergent.is_some()
-                }
-                None => true,
-            },
-        )
+        entry.after.iter().all(|lsn| match self.lane_of.get(lsn).and_then(|key| self.lanes.get(key)) {
+            Some(other) => {
+                let there = &other.at[instance.index()];
+                there.applied_durable >= *lsn || there.divergent.is_some()
+            }
+            None => true,
+        })
     }
 
     /// Moves the position over entries that are void there: refused ones, and what a drop makes needless.
@@ -145,12 +118,7 @@ impl Core {
             };
             let creates = matches!(entry.head.op, Op::CreateCollection { .. });
             let target = match real_id {
-                Some(_) => lane
-                    .entries
-                    .iter()
-                    .rev()
-                    .find(|entry| entry.lsn < dropped)
-                    .map(|entry| entry.lsn),
+                Some(_) => lane.entries.iter().rev().find(|entry| entry.lsn < dropped).map(|entry| entry.lsn),
                 // Its create was never sent there, so there is nothing to drop.
                 None if creates && at.sent < lsn => Some(dropped),
                 None => None,
@@ -170,10 +138,8 @@ impl Core {
     /// The leader's step for an undecided entry.
     fn decide(&self, key: &Lane, lane: &LaneState, entry: &Pending, instance: InstanceId) -> Step {
         if let Some(suspected) = entry.suspect {
-            let dropped_later = lane
-                .entries
-                .iter()
-                .any(|other| other.lsn > entry.lsn && other.head.op == Op::DropCollection);
+            let dropped_later =
+                lane.entries.iter().any(|other| other.lsn > entry.lsn && other.head.op == Op::DropCollection);
             return match key {
                 Lane::Collection(id) if dropped_later => {
                     Step::refuse(entry, &ApiError::collection_id_not_found(id.uuid()))
@@ -188,12 +154,7 @@ impl Core {
             return Step::refuse(entry, &self.gone(*id, entry));
         }
         match &entry.head.op {
-            Op::CreateCollection {
-                tenant,
-                database,
-                name,
-                get_or_create,
-            } => self
+            Op::CreateCollection { tenant, database, name, get_or_create } => self
                 .decide_create(entry, instance, (tenant, database, name), *get_or_create)
                 .unwrap_or_else(|| self.request(key, lane, entry, instance)),
             Op::CreateDatabase | Op::DropDatabase | Op::CreateTenant => {
@@ -226,42 +187,31 @@ impl Core {
         get_or_create: bool,
     ) -> Option<Step> {
         if self.catalog.database_id(tenant, database).is_none() {
-            return Some(Step::refuse(
-                entry,
-                &ApiError::database_of_create_not_found(database),
-            ));
+            return Some(Step::refuse(entry, &ApiError::database_of_create_not_found(database)));
         }
         let existing = self.catalog.by_name(tenant, database, name)?;
         if !get_or_create {
             return Some(Step::refuse(entry, &ApiError::collection_exists(name)));
         }
         Some(match existing.real_ids.get(&instance) {
-            Some(real_id) => Step::send(
-                entry,
-                What::Describe {
-                    id: existing.id,
-                    real_id: *real_id,
-                },
-            ),
+            Some(real_id) => Step::send(entry, What::Describe { id: existing.id, real_id: *real_id }),
             None => Step::Wait,
         })
     }
 
     fn certain_refusal(&self, key: &Lane, op: &Op) -> Option<ApiError> {
         match (key, op) {
-            (Lane::Database { tenant, database }, Op::CreateDatabase) => self
-                .catalog
-                .database_id(tenant, database)
-                .map(|_| ApiError::database_exists(database)),
+            (Lane::Database { tenant, database }, Op::CreateDatabase) => {
+                self.catalog.database_id(tenant, database).map(|_| ApiError::database_exists(database))
+            }
             (Lane::Database { tenant, database }, _) => self
                 .catalog
                 .database_id(tenant, database)
                 .is_none()
                 .then(|| ApiError::database_to_delete_not_found(database)),
-            (Lane::Tenant { tenant }, _) => self
-                .catalog
-                .has_tenant(tenant)
-                .then(|| ApiError::tenant_exists(tenant)),
+            (Lane::Tenant { tenant }, _) => {
+                self.catalog.has_tenant(tenant).then(|| ApiError::tenant_exists(tenant))
+            }
             (Lane::Collection(_), _) => None,
         }
     }
@@ -277,15 +227,8 @@ impl Core {
     ) -> Step {
         match (&entry.resolved, self.real_id(key, instance)) {
             (Some(ids), _) if ids.is_empty() => {
-                let answer = Answer {
-                    status: 200,
-                    body: deleted_body(0),
-                };
-                Step::Decide {
-                    lsn: entry.lsn,
-                    verdict: Verdict::Unchanged(answer),
-                    changes: Vec::new(),
-                }
+                let answer = Answer { status: 200, body: deleted_body(0) };
+                Step::Decide { lsn: entry.lsn, verdict: Verdict::Unchanged(answer), changes: Vec::new() }
             }
             (Some(_), _) => self.request(key, lane, entry, instance),
             (None, Some(real_id)) if !entry.resolving => Step::send(entry, What::Resolve { real_id }),
@@ -296,23 +239,10 @@ impl Core {
     /// The request that brings the entry, or the run that begins with it, to an instance.
     fn request(&self, key: &Lane, lane: &LaneState, entry: &Pending, instance: InstanceId) -> Step {
         if let Lane::Collection(id) = key
-            && let Op::CreateCollection {
-                tenant,
-                database,
-                name,
-                ..
-            } = &entry.head.op
+            && let Op::CreateCollection { tenant, database, name, .. } = &entry.head.op
         {
             let (tenant, database, name) = (tenant.clone(), database.clone(), name.clone());
-            return Step::send(
-                entry,
-                What::CreateCollection {
-                    id: *id,
-                    tenant,
-                    database,
-                    name,
-                },
-            );
+            return Step::send(entry, What::CreateCollection { id: *id, tenant, database, name });
         }
         let what = match (key, &entry.head.op) {
             (Lane::Database { tenant, database }, op) => {
@@ -323,9 +253,7 @@ impl Core {
                     What::DropDatabase { tenant, database }
                 }
             }
-            (Lane::Tenant { tenant }, _) => What::CreateTenant {
-                tenant: tenant.clone(),
-            },
+            (Lane::Tenant { tenant }, _) => What::CreateTenant { tenant: tenant.clone() },
             (Lane::Collection(id), op) => {
                 let Some(real_id) = self.real_id(key, instance) else {
                     return Step::Wait;
@@ -334,21 +262,11 @@ impl Core {
                     Op::Records(write) => {
                         let entries = self.run(lane, entry, instance);
                         let probe_dimension = lane.dimension.is_none() && entry.verdict.is_none();
-                        let what = What::Records {
-                            kind: write.kind,
-                            real_id,
-                        };
-                        return Step::Send {
-                            entries,
-                            what,
-                            probe_dimension,
-                        };
+                        let what = What::Records { kind: write.kind, real_id };
+                        return Step::Send { entries, what, probe_dimension };
                     }
                     Op::DeleteWhere => match &entry.resolved {
-                        Some(ids) => What::DeleteIds {
-                            ids: Arc::clone(ids),
-                            real_id,
-                        },
+                        Some(ids) => What::DeleteIds { ids: Arc::clone(ids), real_id },
                         None => return Step::Wait,
                     },
                     Op::ModifyCollection { .. } => What::ModifyCollection { real_id },

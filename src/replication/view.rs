@@ -56,18 +56,11 @@ impl Core {
         let entries = || self.lanes.values().flat_map(|lane| &lane.entries);
         let undecided = |entry: &&super::lane::Pending| entry.effect() == Effect::Undecided;
         CoreView {
-            instances: self
-                .instance_ids()
-                .map(|instance| self.instance_view(instance))
-                .collect(),
+            instances: self.instance_ids().map(|instance| self.instance_view(instance)).collect(),
             pending: self.lane_of.len(),
             undecided: entries().filter(undecided).count(),
             oldest_pending: self.lane_of.keys().next().copied(),
-            suspects: entries()
-                .filter(undecided)
-                .filter(|e| e.suspect.is_some())
-                .map(|e| e.lsn)
-                .collect(),
+            suspects: entries().filter(undecided).filter(|e| e.suspect.is_some()).map(|e| e.lsn).collect(),
             waiting_reads: self.reads.len(),
         }
     }
@@ -122,11 +115,7 @@ impl Core {
                 _ => StateThere::Pending,
             }
         };
-        Some(
-            self.instance_ids()
-                .map(|instance| (instance, there(instance)))
-                .collect(),
-        )
+        Some(self.instance_ids().map(|instance| (instance, there(instance))).collect())
     }
 
     /// The lane of an unfinished entry.

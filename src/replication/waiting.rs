@@ -38,13 +38,8 @@ impl Waiting {
 impl Core {
     /// Answers committed writes that every instance which is up, and not divergent, has applied.
     pub(super) fn acknowledge_applied(&mut self) {
-        let applied: BTreeSet<Lsn> = self
-            .waiting
-            .committed
-            .keys()
-            .copied()
-            .filter(|lsn| self.applied_by_all_up(*lsn))
-            .collect();
+        let applied: BTreeSet<Lsn> =
+            self.waiting.committed.keys().copied().filter(|lsn| self.applied_by_all_up(*lsn)).collect();
         applied.into_iter().for_each(|lsn| self.answer_committed(lsn));
     }
 
@@ -52,22 +47,17 @@ impl Core {
         if let Some(answer) = self.waiting.committed.get(&lsn).cloned()
             && self.waiting.remove(lsn)
         {
-            self.actions.push(Action::Answer {
-                lsn,
-                reply: Reply::Verdict(answer),
-            });
+            self.actions.push(Action::Answer { lsn, reply: Reply::Verdict(answer) });
         }
     }
 
     fn applied_by_all_up(&self, lsn: Lsn) -> bool {
         let lane = self.lane_of.get(&lsn).and_then(|key| self.lanes.get(key));
         lane.is_none_or(|lane| {
-            self.instance_ids()
-                .filter(|instance| self.is_up(*instance))
-                .all(|instance| {
-                    let at = &lane.at[instance.index()];
-                    at.divergent.is_some() || at.applied >= lsn
-                })
+            self.instance_ids().filter(|instance| self.is_up(*instance)).all(|instance| {
+                let at = &lane.at[instance.index()];
+                at.divergent.is_some() || at.applied >= lsn
+            })
         })
     }
 
@@ -92,20 +82,14 @@ impl Core {
             }
             let hopeless = waited_ms >= self.settings.write_wait_ms && !self.can_decide(lsn);
             if (over || hopeless) && !self.verdict_under_way(lsn) && self.waiting.remove(lsn) {
-                self.actions.push(Action::Answer {
-                    lsn,
-                    reply: Reply::Unknown,
-                });
+                self.actions.push(Action::Answer { lsn, reply: Reply::Unknown });
             }
         }
     }
 
     /// True where the verdict exists and only the disk is awaited: its sender shall have it.
     fn verdict_under_way(&self, lsn: Lsn) -> bool {
-        let entry = self
-            .lane_of
-            .get(&lsn)
-            .and_then(|key| self.lanes.get(key)?.entry(lsn));
+        let entry = self.lane_of.get(&lsn).and_then(|key| self.lanes.get(key)?.entry(lsn));
         entry.is_some_and(|entry| entry.verdict.is_some())
     }
 

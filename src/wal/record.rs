@@ -119,11 +119,7 @@ pub enum Body {
     /// In the record itself.
     Inline(Vec<u8>),
     /// In a file of its own, written and synced before the record that names it.
-    File {
-        name: String,
-        body_bytes: u64,
-        crc32: u32,
-    },
+    File { name: String, body_bytes: u64, crc32: u32 },
 }
 
 impl Body {
@@ -192,12 +188,7 @@ pub struct Answer {
 
 impl fmt::Debug for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} {}",
-            self.status,
-            String::from_utf8_lossy(&self.body[..self.body.len().min(200)])
-        )
+        write!(f, "{} {}", self.status, String::from_utf8_lossy(&self.body[..self.body.len().min(200)]))
     }
 }
 
@@ -210,10 +201,7 @@ pub enum Verdict {
     Unchanged(Answer),
     /// Refused; applied nowhere. `fixes_dimension` is set where the refused request nevertheless
     /// fixed the leader's dimension, which is then shipped in its place.
-    Rejected {
-        answer: Answer,
-        fixes_dimension: Option<u32>,
-    },
+    Rejected { answer: Answer, fixes_dimension: Option<u32> },
 }
 
 impl Verdict {

@@ -25,9 +25,7 @@ const DIMENSION: usize = 3;
 
 /// The seed of this run: `ISOCHROME_SEED`, else a fresh one; printed where a failure shows it.
 fn seed() -> u64 {
-    let given = std::env::var("ISOCHROME_SEED")
-        .ok()
-        .and_then(|text| text.parse().ok());
+    let given = std::env::var("ISOCHROME_SEED").ok().and_then(|text| text.parse().ok());
     let seed = given.unwrap_or_else(|| fastrand::u64(..));
     println!("to run this again: ISOCHROME_SEED={seed}");
     seed
@@ -50,13 +48,8 @@ fn any_request(generator: &mut Generator, model: &Instance, gone: &[RealId]) -> 
         (7..9, _) => Request::Describe { database, name },
         (9..11, _) => Request::List { database },
         (11, _) => Request::CreateDatabase { database },
-        (12, _) if generator.chance(20) => Request::DropDatabase {
-            database: DATABASES[1].to_owned(),
-        },
-        (13..15, Some(collection)) => Request::DescribeById {
-            database: of(model, collection),
-            collection,
-        },
+        (12, _) if generator.chance(20) => Request::DropDatabase { database: DATABASES[1].to_owned() },
+        (13..15, Some(collection)) => Request::DescribeById { database: of(model, collection), collection },
         (15..30, Some(collection)) => generator.get(collection),
         (30..33, Some(collection)) => Request::Count { collection },
         (33..90, Some(collection)) => {
@@ -79,18 +72,8 @@ fn of(model: &Instance, collection: RealId) -> String {
 
 /// Everything that reads can tell of one collection.
 fn whole(database: String, collection: RealId) -> [Request; 3] {
-    let get = Request::Get {
-        collection,
-        ids: None,
-        filter: None,
-        limit: None,
-        offset: 0,
-    };
-    [
-        Request::DescribeById { database, collection },
-        Request::Count { collection },
-        get,
-    ]
+    let get = Request::Get { collection, ids: None, filter: None, limit: None, offset: 0 };
+    [Request::DescribeById { database, collection }, Request::Count { collection }, get]
 }
 
 fn assert_same(wire: &mut Wire, model: &mut Instance, request: &Request) {
@@ -177,8 +160,5 @@ fn a_lost_connection_leaves_one_of_the_states_that_the_model_knows() {
         outcomes[which] += 1;
         model = states[which].clone();
     }
-    println!(
-        "not executed {}, dimension only {}, logged {}",
-        outcomes[0], outcomes[1], outcomes[2]
-    );
+    println!("not executed {}, dimension only {}, logged {}", outcomes[0], outcomes[1], outcomes[2]);
 }

@@ -23,11 +23,7 @@ impl Server {
             .stderr(Stdio::null())
             .spawn()
             .unwrap_or_else(|error| panic!("{}: {error}; `make setup` installs it", executable().display()));
-        let server = Self {
-            child,
-            port,
-            _data: data,
-        };
+        let server = Self { child, port, _data: data };
         let deadline = Instant::now() + Duration::from_mins(1);
         while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
             assert!(Instant::now() < deadline, "the Chroma server does not listen");

@@ -19,10 +19,7 @@ pub(crate) struct Wire {
 
 impl Wire {
     pub(crate) fn new(port: u16) -> Self {
-        Self {
-            port,
-            ids: BTreeMap::new(),
-        }
+        Self { port, ids: BTreeMap::new() }
     }
 
     /// Sends a request and gives the server's answer in the model's terms. `expected` is the
@@ -59,9 +56,7 @@ impl Wire {
     /// Sends a request and closes the connection `after_ms` milliseconds later, answered or not.
     pub(crate) fn send_and_close(&self, request: &Request, after_ms: u64) {
         let mut stream = self.connect();
-        stream
-            .write_all(self.spell(request).as_bytes())
-            .expect("the request is sent");
+        stream.write_all(self.spell(request).as_bytes()).expect("the request is sent");
         std::thread::sleep(Duration::from_millis(after_ms));
     }
 
@@ -76,19 +71,12 @@ impl Wire {
         stream.read_to_string(&mut answer).expect("an answer");
         let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-        (
-            status.expect("a status"),
-            serde_json::from_str(body).unwrap_or(Json::Null),
-        )
+        (status.expect("a status"), serde_json::from_str(body).unwrap_or(Json::Null))
     }
 
     fn spell(&self, request: &Request) -> String {
         let (method, path, body) = self.route(request);
-        let body = if body.is_null() {
-            String::new()
-        } else {
-            body.to_string()
-        };
+        let body = if body.is_null() { String::new() } else { body.to_string() };
         format!(
             "{method} {ROOT}{path} HTTP/1.1\r\nhost: chroma\r\nconnection: close\r\n\
              content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
@@ -100,21 +88,12 @@ impl Wire {
         match request {
             Request::CreateDatabase { database } => ("POST", String::new(), json!({ "name": database })),
             Request::DropDatabase { database } => ("DELETE", format!("/{database}"), Json::Null),
-            Request::CreateCollection {
-                database,
-                name,
-                metadata,
-                get_or_create,
-            } => {
+            Request::CreateCollection { database, name, metadata, get_or_create } => {
                 let metadata = metadata.as_ref().map(object);
                 let body = json!({ "name": name, "metadata": metadata, "get_or_create": get_or_create });
                 ("POST", format!("/{database}/collections"), body)
             }
-            Request::ModifyCollection {
-                collection,
-                new_name,
-                new_metadata,
-            } => {
+            Request::ModifyCollection { collection, new_name, new_metadata } => {
                 let metadata = new_metadata.as_ref().map(object);
                 let body = json!({ "new_name": new_name, "new_metadata": metadata });
                 ("PUT", self.at(*collection, ""), body)
@@ -131,11 +110,7 @@ impl Wire {
             }
             Request::List { database } => ("GET", format!("/{database}/collections"), Json::Null),
             Request::Count { collection } => ("GET", self.at(*collection, "/count"), Json::Null),
-            Request::Write {
-                collection,
-                kind,
-                parts,
-            } => {
+            Request::Write { collection, kind, parts } => {
                 let verb = match kind {
                     Kind::Add => "/add",
                     Kind::Upsert => "/upsert",
@@ -143,22 +118,11 @@ impl Wire {
                 };
                 ("POST", self.at(*collection, verb), columns(parts))
             }
-            Request::Delete {
-                collection,
-                ids,
-                filter,
-                limit,
-            } => {
+            Request::Delete { collection, ids, filter, limit } => {
                 let body = json!({ "ids": ids, "where": filter.as_ref().map(condition), "limit": limit });
                 ("POST", self.at(*collection, "/delete"), body)
             }
-            Request::Get {
-                collection,
-                ids,
-                filter,
-                limit,
-                offset,
-            } => {
+            Request::Get { collection, ids, filter, limit, offset } => {
                 let body = json!({
                     "ids": ids, "where": filter.as_ref().map(condition), "limit": limit, "offset": offset,
                     "include": ["documents", "embeddings", "metadatas"],
@@ -170,10 +134,7 @@ impl Wire {
 
     fn id(&self, collection: RealId) -> String {
         let nobody = "00000000-0000-4000-8000-000000000000";
-        self.ids
-            .get(&collection)
-            .map_or(nobody, String::as_str)
-            .to_owned()
+        self.ids.get(&collection).map_or(nobody, String::as_str).to_owned()
     }
 
     fn at(&self, collection: RealId, verb: &str) -> String {
@@ -197,13 +158,7 @@ impl Wire {
 /// ids of their own, so there the order is not compared.
 pub(crate) fn assert_same(request: &Request, expected: &Response, found: &Response) {
     match (expected, found) {
-        (
-            Response::Refused { status, reason },
-            Response::Refused {
-                status: real_status,
-                reason: text,
-            },
-        ) => {
+        (Response::Refused { status, reason }, Response::Refused { status: real_status, reason: text }) => {
             assert_eq!(status, real_status, "{request:?}: {text}");
             assert!(text.contains(reason), "{request:?}: {text} instead of {reason}");
         }
@@ -227,9 +182,7 @@ fn condition(filter: &Filter) -> Json {
 fn columns(parts: &[Part]) -> Json {
     let pairs = |part: &Part| -> Json {
         let pairs = part.metadata.iter();
-        pairs
-            .map(|(key, value)| (key.clone(), value.as_ref().map_or(Json::Null, plain)))
-            .collect()
+        pairs.map(|(key, value)| (key.clone(), value.as_ref().map_or(Json::Null, plain))).collect()
     };
     json!({
         "ids": parts.iter().map(|part| &part.id).collect::<Vec<_>>(),
@@ -240,10 +193,7 @@ fn columns(parts: &[Part]) -> Json {
 }
 
 fn object(metadata: &Metadata) -> Json {
-    metadata
-        .iter()
-        .map(|(key, value)| (key.clone(), plain(value)))
-        .collect()
+    metadata.iter().map(|(key, value)| (key.clone(), plain(value))).collect()
 }
 
 fn plain(value: &Value) -> Json {
@@ -266,10 +216,7 @@ fn metadata(pairs: &Map<String, Json>) -> Metadata {
         },
         other => panic!("a metadata value of no known type: {other}"),
     };
-    pairs
-        .iter()
-        .map(|(key, value)| (key.clone(), typed(value)))
-        .collect()
+    pairs.iter().map(|(key, value)| (key.clone(), typed(value))).collect()
 }
 
 fn records(body: &Json) -> Vec<Record> {
@@ -278,10 +225,7 @@ fn records(body: &Json) -> Vec<Record> {
         id: id.as_str().expect("an id").to_owned(),
         embedding: serde_json::from_value(body["embeddings"][index].clone()).expect("an embedding"),
         document: body["documents"][index].as_str().map(str::to_owned),
-        metadata: body["metadatas"][index]
-            .as_object()
-            .map(metadata)
-            .unwrap_or_default(),
+        metadata: body["metadatas"][index].as_object().map(metadata).unwrap_or_default(),
     };
     ids.iter().enumerate().map(record).collect()
 }

@@ -77,9 +77,7 @@ impl Collection {
         if parts.iter().any(|part| part.metadata.keys().any(reserved)) {
             return Response::refused(400, "Validation error: metadatas: Invalid metadata");
         }
-        let mut lengths = parts
-            .iter()
-            .filter_map(|part| part.embedding.as_ref().map(Vec::len));
+        let mut lengths = parts.iter().filter_map(|part| part.embedding.as_ref().map(Vec::len));
         if let Some(first) = lengths.next() {
             if lengths.any(|other| other != first) {
                 return Response::refused(400, "Inconsistent dimensions in provided embeddings");
@@ -98,10 +96,7 @@ impl Collection {
         if parts.iter().any(sparse) {
             return Response::refused(501, "Sparse vector is not supported for local chroma");
         }
-        self.unseen.push(Change::Write {
-            kind,
-            parts: parts.to_vec(),
-        });
+        self.unseen.push(Change::Write { kind, parts: parts.to_vec() });
         Response::Done
     }
 
@@ -119,11 +114,7 @@ impl Collection {
             (Some([]), None) => return Response::refused(400, "Either ids or where must be specified"),
             (None, None) => return Response::Deleted(0),
             (Some(ids), None) => ids.to_vec(),
-            (_, Some(_)) => self
-                .get(ids, filter, limit, 0)
-                .into_iter()
-                .map(|record| record.id)
-                .collect(),
+            (_, Some(_)) => self.get(ids, filter, limit, 0).into_iter().map(|record| record.id).collect(),
         };
         let count = ids.len();
         self.unseen.push(Change::Delete(ids));
@@ -207,10 +198,7 @@ fn merge(record: &mut Record, part: Part) {
 pub(crate) fn refuse_types(kind: Kind, parts: &[Part]) -> Option<Response> {
     let null = |metadata: &BTreeMap<String, Option<Value>>| metadata.values().any(Option::is_none);
     if kind == Kind::Add && parts.iter().any(|part| null(&part.metadata)) {
-        return Some(Response::refused(
-            422,
-            "did not match any variant of untagged enum MetadataValue",
-        ));
+        return Some(Response::refused(422, "did not match any variant of untagged enum MetadataValue"));
     }
     if kind != Kind::Update && parts.iter().any(|part| part.embedding.is_none()) {
         return Some(Response::refused(422, "embeddings"));

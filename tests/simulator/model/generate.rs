@@ -11,10 +11,7 @@ pub(crate) struct Generator {
 
 impl Generator {
     pub(crate) fn new(seed: u64) -> Self {
-        Self {
-            random: fastrand::Rng::with_seed(seed),
-            flawed_percent: 2,
-        }
+        Self { random: fastrand::Rng::with_seed(seed), flawed_percent: 2 }
     }
 
     /// True in `percent` of a hundred cases.
@@ -45,11 +42,7 @@ impl Generator {
         if let Some(index) = (0..parts.len()).find(|_| self.random.u8(..100) < self.flawed_percent) {
             self.spoil(&mut parts[index]);
         }
-        Request::Write {
-            collection,
-            kind,
-            parts,
-        }
+        Request::Write { collection, kind, parts }
     }
 
     fn delete(&mut self, collection: RealId) -> Request {
@@ -71,11 +64,7 @@ impl Generator {
             ids: self.chance(40).then(|| self.ids(1)),
             filter: self.chance(20).then(|| self.filter()),
             limit: self.chance(20).then(|| self.random.usize(0..6)),
-            offset: if self.chance(20) {
-                self.random.usize(..4)
-            } else {
-                0
-            },
+            offset: if self.chance(20) { self.random.usize(..4) } else { 0 },
         }
     }
 
@@ -89,10 +78,7 @@ impl Generator {
     }
 
     pub(crate) fn filter(&mut self) -> Filter {
-        Filter {
-            key: self.key(),
-            value: self.value(),
-        }
+        Filter { key: self.key(), value: self.value() }
     }
 
     /// Metadata of a collection.
@@ -138,10 +124,7 @@ impl Generator {
             1 => drop(part.metadata.insert("sparse".to_owned(), Some(Value::Sparse))),
             2 => drop(part.metadata.insert("$bad".to_owned(), Some(Value::Int(1)))),
             3 => drop(part.metadata.insert("null".to_owned(), None)),
-            _ => part
-                .embedding
-                .iter_mut()
-                .for_each(|embedding| embedding.push(1.0)),
+            _ => part.embedding.iter_mut().for_each(|embedding| embedding.push(1.0)),
         }
     }
 }

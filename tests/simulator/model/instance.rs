@@ -58,17 +58,12 @@ impl Instance {
                 }
             }
             Request::DropDatabase { database } => self.drop_database(database),
-            Request::CreateCollection {
-                database,
-                name,
-                metadata,
-                get_or_create,
-            } => self.create(database, name, metadata.clone(), *get_or_create),
-            Request::ModifyCollection {
-                collection,
-                new_name,
-                new_metadata,
-            } => self.modify(*collection, new_name.as_ref(), new_metadata.as_ref()),
+            Request::CreateCollection { database, name, metadata, get_or_create } => {
+                self.create(database, name, metadata.clone(), *get_or_create)
+            }
+            Request::ModifyCollection { collection, new_name, new_metadata } => {
+                self.modify(*collection, new_name.as_ref(), new_metadata.as_ref())
+            }
             Request::DropCollection { database, name } => match self.named(database, name) {
                 Some(id) => {
                     self.collections.remove(&id);
@@ -81,10 +76,7 @@ impl Instance {
                 None => absent(),
             },
             Request::List { database } => {
-                let own = self
-                    .collections
-                    .values()
-                    .filter(|found| found.database == *database);
+                let own = self.collections.values().filter(|found| found.database == *database);
                 Response::Collections(own.map(Collection::describe).collect())
             }
             Request::DescribeById { collection, .. }
@@ -179,8 +171,7 @@ impl Instance {
         if !self.databases.remove(database) {
             return Response::refused(404, format!("Database [{database}] not found"));
         }
-        self.collections
-            .retain(|_, collection| collection.database != database);
+        self.collections.retain(|_, collection| collection.database != database);
         Response::Done
     }
 }
@@ -188,17 +179,13 @@ impl Instance {
 fn in_collection(found: &mut Collection, request: &Request) -> Response {
     match request {
         Request::Write { kind, parts, .. } => found.log_write(*kind, parts),
-        Request::Delete {
-            ids, filter, limit, ..
-        } => found.log_delete(ids.as_deref(), filter.as_ref(), *limit),
+        Request::Delete { ids, filter, limit, .. } => {
+            found.log_delete(ids.as_deref(), filter.as_ref(), *limit)
+        }
         Request::Get { .. } if found.lacks_index() => Response::refused(500, "Nothing found on disk"),
-        Request::Get {
-            ids,
-            filter,
-            limit,
-            offset,
-            ..
-        } => Response::Records(found.get(ids.as_deref(), filter.as_ref(), *limit, *offset)),
+        Request::Get { ids, filter, limit, offset, .. } => {
+            Response::Records(found.get(ids.as_deref(), filter.as_ref(), *limit, *offset))
+        }
         Request::Count { .. } => Response::Count(found.records().len()),
         _ => Response::Collection(found.describe()),
     }

@@ -150,10 +150,7 @@ pub(crate) enum Response {
 
 impl Response {
     pub(crate) fn refused(status: u16, reason: impl Into<String>) -> Self {
-        Self::Refused {
-            status,
-            reason: reason.into(),
-        }
+        Self::Refused { status, reason: reason.into() }
     }
 
     pub(crate) fn is_refused(&self) -> bool {

