@@ -161,7 +161,9 @@ impl ApiError {
     }
 
     /// Whether Chroma takes a body with this `Content-Type`; without the header it does.
-    #[must_use]
+    ///
+    /// # Errors
+    /// Chroma's 415.
     pub fn check_content_type(value: Option<&str>) -> Result<(), Self> {
         let essence = value.map(|value| value.split(';').next().unwrap_or(value).trim().to_ascii_lowercase());
         match essence.as_deref() {

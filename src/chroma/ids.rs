@@ -55,3 +55,42 @@ impl InstanceId {
         usize::from(self.0)
     }
 }
+
+/// A path segment as a collection's id, in any spelling that Chroma takes: with dashes in either
+/// case, without dashes, in braces, or after `urn:uuid:`. `None` means that it is a name.
+#[must_use]
+pub fn parse_uuid(segment: &str) -> Option<Uuid> {
+    Uuid::try_parse(segment).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_spelling_that_chroma_takes_is_the_same_id() {
+        let id = Uuid::from_u128(0x4614_9fb2_8508_40ed_8523_e11e_86ac_9345);
+        for spelling in [
+            "46149fb2-8508-40ed-8523-e11e86ac9345",
+            "46149FB2-8508-40ED-8523-E11E86AC9345",
+            "46149fb2850840ed8523e11e86ac9345",
+            "{46149fb2-8508-40ed-8523-e11e86ac9345}",
+            "urn:uuid:46149fb2-8508-40ed-8523-e11e86ac9345",
+        ] {
+            assert_eq!(parse_uuid(spelling), Some(id), "{spelling}");
+        }
+    }
+
+    #[test]
+    fn what_chroma_refuses_as_an_id_is_a_name() {
+        for name in [
+            "",
+            "docs",
+            " 46149fb2-8508-40ed-8523-e11e86ac9345",
+            "{46149fb2850840ed8523e11e86ac9345}",
+            "urn:uuid:46149fb2850840ed8523e11e86ac9345",
+        ] {
+            assert_eq!(parse_uuid(name), None, "{name}");
+        }
+    }
+}

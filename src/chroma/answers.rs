@@ -1,0 +1,116 @@
+//! What an instance's answer means.
+
+/// What was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// A read of an existing collection's records or description.
+    Read,
+    /// add, upsert, update or delete of records.
+    Records,
+    CreateCollection,
+    ModifyCollection,
+    DropCollection,
+    CreateDatabase,
+    DropDatabase,
+    CreateTenant,
+}
+
+/// What the answer tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    /// Done.
+    Success,
+    /// Refused as every instance of equal state would refuse it.
+    Rejected,
+    /// What the catalog says lives there does not exist there. (For a drop that was in doubt: it is done.)
+    StateLost,
+    /// Not executed; to be sent again later.
+    NotExecuted,
+    /// The server logged the write and takes no more until it is restarted.
+    DeadWriter,
+    /// Done or not, now or later.
+    Doubt,
+}
+
+/// Reads an answer to a request whose target exists according to the catalog.
+#[must_use]
+pub fn classify(asked: Asked, status: u16, body: &[u8]) -> Meaning {
+    match status {
+        200..=299 => Meaning::Success,
+        400 if asked == Asked::CreateCollection && names_missing_database(body) => Meaning::StateLost,
+        404 if says_missing(body) => Meaning::StateLost,
+        404 if contains(body, b"\"NotFoundError\"") => Meaning::Rejected,
+        400 | 409 | 413 | 415 | 422 | 501 => Meaning::Rejected,
+        429 => Meaning::NotExecuted,
+        500 => classify_500(asked, body),
+        _ => Meaning::Doubt,
+    }
+}
+
+fn classify_500(asked: Asked, body: &[u8]) -> Meaning {
+    if contains(body, b"Error sending message to compactor") {
+        return Meaning::DeadWriter;
+    }
+    let taken = contains(body, b"UNIQUE constraint failed: collections.name");
+    let too_many = contains(body, b"too many SQL variables");
+    let same_everywhere = match asked {
+        Asked::ModifyCollection => taken,
+        Asked::Read | Asked::Records => too_many,
+        _ => false,
+    };
+    if same_everywhere { Meaning::Rejected } else { Meaning::Doubt }
+}
+
+/// `Database [x] does not exist`, the answer to a create of a collection.
+fn names_missing_database(body: &[u8]) -> bool {
+    contains(body, b"\"message\":\"Database [") && contains(body, b"] does not exist\"")
+}
+
+/// A 404 that Chroma gives for a collection, database or tenant, and not for something in it.
+fn says_missing(body: &[u8]) -> bool {
+    contains(body, b"\"NotFoundError\"")
+        && [b"Collection [".as_slice(), b"Database [", b"Tenant ["].iter().any(|what| contains(body, what))
+}
+
+fn contains(body: &[u8], words: &[u8]) -> bool {
+    // Error bodies are short; a long one is not Chroma's.
+    body[..body.len().min(65_536)].windows(words.len()).any(|window| window == words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn verdicts_are_what_any_equal_instance_would_say() {
+        for status in [400, 409, 413, 415, 422, 501] {
+            assert_eq!(classify(Asked::Records, status, b""), Meaning::Rejected, "{status}");
+        }
+        let taken = br#"{"error":"InternalError","message":"(code: 2067) UNIQUE constraint failed: collections.name, x"}"#;
+        assert_eq!(classify(Asked::ModifyCollection, 500, taken), Meaning::Rejected);
+        assert_eq!(classify(Asked::Records, 500, taken), Meaning::Doubt);
+        let many = br#"{"error":"InternalError","message":"(code: 1) too many SQL variables"}"#;
+        assert_eq!(classify(Asked::Read, 500, many), Meaning::Rejected);
+    }
+
+    #[test]
+    fn a_missing_target_is_lost_state() {
+        let collection = br#"{"error":"NotFoundError","message":"Collection [x] does not exist."}"#;
+        assert_eq!(classify(Asked::Records, 404, collection), Meaning::StateLost);
+        let database = br#"{"error":"InvalidArgumentError","message":"Database [x] does not exist"}"#;
+        assert_eq!(classify(Asked::CreateCollection, 400, database), Meaning::StateLost);
+        let function = br#"{"error":"NotFoundError","message":"Attached function not found"}"#;
+        assert_eq!(classify(Asked::Read, 404, function), Meaning::Rejected);
+        assert_eq!(classify(Asked::Read, 404, b""), Meaning::Doubt, "no answer of Chroma's");
+    }
+
+    #[test]
+    fn trouble_of_the_server_decides_nothing() {
+        let dead = br#"{"error":"InternalError","message":"Error sending message to compactor"}"#;
+        assert_eq!(classify(Asked::Records, 500, dead), Meaning::DeadWriter);
+        let full = br#"{"error":"InternalError","message":"Error in compaction: Failed to apply logs"}"#;
+        assert_eq!(classify(Asked::Records, 500, full), Meaning::Doubt);
+        assert_eq!(classify(Asked::Records, 429, b"You have been rate limited."), Meaning::NotExecuted);
+        assert_eq!(classify(Asked::Records, 502, b""), Meaning::Doubt);
+    }
+}

@@ -1,0 +1,56 @@
+//! The paths of the requests that we send ourselves.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use uuid::Uuid;
+
+/// What may stand in a path segment as it is.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// `/api/v2/tenants/{tenant}/databases`
+#[must_use]
+pub fn databases(tenant: &str) -> String {
+    format!("/api/v2/tenants/{}/databases", utf8_percent_encode(tenant, SEGMENT))
+}
+
+/// `/api/v2/tenants/{tenant}/databases/{database}`
+#[must_use]
+pub fn database(tenant: &str, database: &str) -> String {
+    format!("{}/{}", databases(tenant), utf8_percent_encode(database, SEGMENT))
+}
+
+/// `{database}/collections`
+#[must_use]
+pub fn collections(tenant: &str, database_name: &str) -> String {
+    format!("{}/collections", database(tenant, database_name))
+}
+
+/// `{database}/collections/{name}`: get and delete
+#[must_use]
+pub fn collection_by_name(tenant: &str, database: &str, name: &str) -> String {
+    format!("{}/{}", collections(tenant, database), utf8_percent_encode(name, SEGMENT))
+}
+
+/// `{database}/collections/{id}`: modify, and with `/{operation}` all else
+#[must_use]
+pub fn collection(tenant: &str, database: &str, id: Uuid) -> String {
+    format!("{}/{id}", collections(tenant, database))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::route::{self, Route};
+    use super::*;
+
+    #[test]
+    fn any_name_comes_back_from_its_path() {
+        for name in ["plain", "a b/c", "50%", "zoë", "..", "{x}?#&+"] {
+            let route = route::parse("GET", &collection_by_name(name, name, name));
+            let expected = Route::GetCollection {
+                tenant: name.to_owned(),
+                database: name.to_owned(),
+                collection: name.to_owned(),
+            };
+            assert_eq!(route, expected);
+        }
+    }
+}
