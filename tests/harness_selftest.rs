@@ -1,6 +1,8 @@
 //! The test bench itself, against real Chroma servers: the comparer can fail and names what differs,
 //! the proxy spoils what it is told to, the load notes what happens, both official clients pass.
 
+#![allow(clippy::expect_used, reason = "a failed expectation is the test's verdict")]
+
 mod support;
 
 use std::time::{Duration, Instant};
@@ -34,12 +36,7 @@ impl Pair {
             ids.push(id);
         }
         let comparer = Comparer::new(&[("left", servers[0].url()), ("right", servers[1].url())]);
-        Self {
-            servers,
-            apis,
-            ids: ids.try_into().expect("two ids"),
-            comparer,
-        }
+        Self { servers, apis, ids: ids.try_into().expect("two ids"), comparer }
     }
 
     /// A write to the right server only.
@@ -59,10 +56,7 @@ fn place(difference: Difference) -> (String, String) {
 }
 
 fn names(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-    pairs
-        .iter()
-        .map(|(id, field)| ((*id).to_owned(), (*field).to_owned()))
-        .collect()
+    pairs.iter().map(|(id, field)| ((*id).to_owned(), (*field).to_owned())).collect()
 }
 
 #[tokio::test]
@@ -71,43 +65,24 @@ async fn the_comparer_names_every_kind_of_difference() {
     let same = pair.comparer.assert_identical().await;
     assert_eq!((same.collections, same.records), (1, 4));
 
-    pair.right("update", json!({ "ids": ["a"], "documents": ["altered"] }))
-        .await;
+    pair.right("update", json!({ "ids": ["a"], "documents": ["altered"] })).await;
     assert_eq!(pair.found().await, names(&[("a", "document")]));
-    pair.right("update", json!({ "ids": ["a"], "documents": ["document of a"] }))
-        .await;
+    pair.right("update", json!({ "ids": ["a"], "documents": ["document of a"] })).await;
     pair.comparer.assert_identical().await;
 
-    pair.right("update", json!({ "ids": ["b"], "metadatas": [{ "n": 1.0 }] }))
-        .await;
+    pair.right("update", json!({ "ids": ["b"], "metadatas": [{ "n": 1.0 }] })).await;
     assert_eq!(pair.found().await, names(&[("b", "metadata")]), "1 is not 1.0");
-    pair.right("update", json!({ "ids": ["b"], "metadatas": [{ "n": 1 }] }))
-        .await;
+    pair.right("update", json!({ "ids": ["b"], "metadatas": [{ "n": 1 }] })).await;
 
     pair.right("update", json!({ "ids": ["b"], "uris": ["u"] })).await;
     assert_eq!(pair.found().await, names(&[("b", "uri")]));
-    pair.apis[0]
-        .post(&pair.ids[0], "update", &json!({ "ids": ["b"], "uris": ["u"] }))
-        .await
-        .success();
+    pair.apis[0].post(&pair.ids[0], "update", &json!({ "ids": ["b"], "uris": ["u"] })).await.success();
     pair.comparer.assert_identical().await;
 
     let next_up = f32::from_bits(0.2f32.to_bits() + 1);
-    pair.right(
-        "update",
-        json!({ "ids": ["c"], "embeddings": [[2.1f32, next_up, 0.3f32]] }),
-    )
-    .await;
-    assert_eq!(
-        pair.found().await,
-        names(&[("c", "embedding")]),
-        "the last bit counts"
-    );
-    pair.right(
-        "update",
-        json!({ "ids": ["c"], "embeddings": [[2.1f32, 0.2f32, 0.3f32]] }),
-    )
-    .await;
+    pair.right("update", json!({ "ids": ["c"], "embeddings": [[2.1f32, next_up, 0.3f32]] })).await;
+    assert_eq!(pair.found().await, names(&[("c", "embedding")]), "the last bit counts");
+    pair.right("update", json!({ "ids": ["c"], "embeddings": [[2.1f32, 0.2f32, 0.3f32]] })).await;
     pair.comparer.assert_identical().await;
 
     pair.right("delete", json!({ "ids": ["b"] })).await;
@@ -118,14 +93,9 @@ async fn the_comparer_names_every_kind_of_difference() {
         "documents": ["document of b"], "metadatas": [{ "n": 1 }], "uris": ["u"] }),
     )
     .await;
-    assert_eq!(
-        pair.found().await,
-        names(&[("b", "order")]),
-        "the same records in another order"
-    );
+    assert_eq!(pair.found().await, names(&[("b", "order")]), "the same records in another order");
 
-    pair.right("add", json!({ "ids": ["extra"], "embeddings": [[0, 0, 0]] }))
-        .await;
+    pair.right("add", json!({ "ids": ["extra"], "embeddings": [[0, 0, 0]] })).await;
     assert_eq!(pair.found().await, names(&[("extra", "record"), ("b", "order")]));
 }
 
@@ -135,19 +105,14 @@ async fn the_comparer_sees_collections_databases_and_what_it_cannot_read() {
     let [left, right] = &pair.apis;
     right.create(&json!({ "name": "only-here" })).await.success();
     assert_eq!(pair.found().await, names(&[("", "collection")]));
-    left.create(&json!({ "name": "only-here", "metadata": { "k": 1 } }))
-        .await
-        .success();
+    left.create(&json!({ "name": "only-here", "metadata": { "k": 1 } })).await.success();
     assert_eq!(pair.found().await, names(&[("", "metadata")]));
     right.drop("only-here").await.success();
     right.create(&json!({ "name": "only-here", "metadata": { "k": 1 }, "configuration": { "hnsw": { "space": "cosine" } } }))
         .await
         .success();
     let found = pair.found().await;
-    assert!(
-        found.contains(&(String::new(), "configuration_json".to_owned())),
-        "{found:?}"
-    );
+    assert!(found.contains(&(String::new(), "configuration_json".to_owned())), "{found:?}");
     left.drop("only-here").await.success();
     right.drop("only-here").await.success();
 
@@ -164,11 +129,7 @@ async fn the_comparer_sees_collections_databases_and_what_it_cannot_read() {
     pair.comparer.assert_identical().await;
 
     pair.servers[1].kill();
-    let error = pair
-        .comparer
-        .compare()
-        .await
-        .expect_err("a dead server is not equal");
+    let error = pair.comparer.compare().await.expect_err("a dead server is not equal");
     assert!(error.contains("right"), "{error}");
     pair.servers[1].restart();
     pair.comparer.await_identical(Duration::from_secs(30)).await;
@@ -179,18 +140,9 @@ async fn cosine_collections_are_compared_with_a_tolerance_that_still_sees_change
     let pair = Pair::new().await;
     let cosine = json!({ "name": "angles", "configuration": { "hnsw": { "space": "cosine" } } });
     let mut ids = Vec::new();
-    for (api, last) in pair
-        .apis
-        .iter()
-        .zip([0.3f32, f32::from_bits(0.3f32.to_bits() + 1)])
-    {
+    for (api, last) in pair.apis.iter().zip([0.3f32, f32::from_bits(0.3f32.to_bits() + 1)]) {
         let id = support::api::id_of(&api.create(&cosine).await.success());
-        api.add(
-            &id,
-            &json!({ "ids": ["x"], "embeddings": [[0.1f32, 0.2f32, last]] }),
-        )
-        .await
-        .success();
+        api.add(&id, &json!({ "ids": ["x"], "embeddings": [[0.1f32, 0.2f32, last]] })).await.success();
         ids.push(id);
     }
     pair.comparer.assert_identical().await;
@@ -236,60 +188,26 @@ async fn the_proxy_passes_refuses_holds_and_spoils() {
     assert_eq!(direct.ids(&id).await, ["held"]);
 
     proxy.rule(Rule::once("/add", Fault::DropAnswer));
-    patient
-        .send(add(&["unanswered"]))
-        .await
-        .expect_err("the answer is dropped");
-    assert_eq!(
-        direct.ids(&id).await,
-        ["held", "unanswered"],
-        "but the server executed it"
-    );
+    patient.send(add(&["unanswered"])).await.expect_err("the answer is dropped");
+    assert_eq!(direct.ids(&id).await, ["held", "unanswered"], "but the server executed it");
 
-    proxy.rule(Rule::once(
-        "/add",
-        Fault::Intercept(answer_bytes("201 Created", "application/json", "{}")),
-    ));
-    patient
-        .send(add(&["swallowed"]))
-        .await
-        .expect("an answer")
-        .expect(201);
-    proxy.rule(Rule::once(
-        "/add",
-        Fault::Replace(answer_bytes("200 OK", "text/html", "<html>")),
-    ));
+    proxy.rule(Rule::once("/add", Fault::Intercept(answer_bytes("201 Created", "application/json", "{}"))));
+    patient.send(add(&["swallowed"])).await.expect("an answer").expect(201);
+    proxy.rule(Rule::once("/add", Fault::Replace(answer_bytes("200 OK", "text/html", "<html>"))));
     let page = patient.send(add(&["page"])).await.expect("an answer").expect(200);
-    assert_eq!(
-        (page.header("content-type"), page.text().as_str()),
-        (Some("text/html"), "<html>")
-    );
+    assert_eq!((page.header("content-type"), page.text().as_str()), (Some("text/html"), "<html>"));
     assert_eq!(direct.ids(&id).await, ["held", "unanswered", "page"]);
 
-    for fault in [
-        Fault::ResetAfter(60),
-        Fault::ResetAfter(0),
-        Fault::CutAfterHeaders,
-    ] {
+    for fault in [Fault::ResetAfter(60), Fault::ResetAfter(0), Fault::CutAfterHeaders] {
         proxy.rule(Rule::once("/add", fault));
-        patient
-            .send(add(&["again"]))
-            .await
-            .expect_err("not a whole answer");
+        patient.send(add(&["again"])).await.expect_err("not a whole answer");
     }
-    for fault in [
-        Fault::DelayAnswer(Duration::from_secs(1)),
-        Fault::DelayRequest(Duration::from_secs(1)),
-    ] {
+    for fault in [Fault::DelayAnswer(Duration::from_secs(1)), Fault::DelayRequest(Duration::from_secs(1))] {
         proxy.rule(Rule::once("/add", fault));
         hasty.send(add(&["late"])).await.expect_err("too late");
     }
     assert_eq!(proxy.faults(), 8);
-    patient
-        .send(add(&["end"]))
-        .await
-        .expect("passes again")
-        .expect(201);
+    patient.send(add(&["end"])).await.expect("passes again").expect(201);
 }
 
 #[tokio::test]
@@ -302,18 +220,12 @@ async fn a_server_dies_hangs_and_comes_back_and_the_load_notes_it() {
     load.at_rate(Kind::Write, 50, move |number| {
         let label = format!("r{number}");
         let url = writer.collections(&format!("/{collection}/add"));
-        Job {
-            request: request(http::Method::POST, &url, Some(&records(&[label.as_str()]))),
-            label,
-        }
+        Job { request: request(http::Method::POST, &url, Some(&records(&[label.as_str()]))), label }
     });
     let (reader, collection) = (api.clone(), id.clone());
     load.closed(Kind::Read, 2, move |number| {
         let url = reader.collections(&format!("/{collection}/count"));
-        Job {
-            request: request(http::Method::GET, &url, None),
-            label: number.to_string(),
-        }
+        Job { request: request(http::Method::GET, &url, None), label: number.to_string() }
     });
     let reached = async |wanted: u64| {
         while api.count(&id).await < wanted {
@@ -333,30 +245,13 @@ async fn a_server_dies_hangs_and_comes_back_and_the_load_notes_it() {
     let answered_before = api.count(&id).await;
     reached(answered_before + 10).await;
     let report = load.stop().await;
-    println!("the server came back; {} requests in all", report.samples.len());
 
-    assert!(
-        report.longest_pause(Kind::Read) >= hung,
-        "{:?}",
-        report.longest_pause(Kind::Read)
-    );
-    assert!(
-        !report.failed(Kind::Write).is_empty(),
-        "nobody answers while the server is dead"
-    );
-    assert!(
-        report
-            .samples
-            .iter()
-            .any(|sample| sample.is_success() && sample.ended > restarted)
-    );
+    assert!(report.longest_pause(Kind::Read) >= hung, "{:?}", report.longest_pause(Kind::Read));
+    assert!(!report.failed(Kind::Write).is_empty(), "nobody answers while the server is dead");
+    assert!(report.samples.iter().any(|sample| sample.is_success() && sample.ended > restarted));
     let kept = api.ids(&id).await;
     for sample in report.of(Kind::Write).filter(|sample| sample.is_success()) {
-        assert!(
-            kept.contains(&sample.label),
-            "{} was acknowledged and is lost",
-            sample.label
-        );
+        assert!(kept.contains(&sample.label), "{} was acknowledged and is lost", sample.label);
     }
     assert_eq!(server.terminate(), End::Code(0));
     server.wipe();
@@ -391,9 +286,6 @@ async fn a_client_that_meets_a_different_server_fails() {
     for client in [OfficialClient::Python, OfficialClient::Node] {
         proxy.clear();
         proxy.rule(Rule::once("/delete", Fault::Replace(wrong.clone())));
-        assert!(
-            !client.run(&proxy.url(), false).passed,
-            "{client:?} did not notice a wrong answer"
-        );
+        assert!(!client.run(&proxy.url(), false).passed, "{client:?} did not notice a wrong answer");
     }
 }

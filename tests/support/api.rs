@@ -26,33 +26,21 @@ impl Api {
 
     /// A new database of the default tenant behind `base`.
     pub async fn in_new_database(base: &str, database: &str) -> Self {
-        let api = Self {
-            database: database.to_owned(),
-            ..Self::new(base)
-        };
+        let api = Self { database: database.to_owned(), ..Self::new(base) };
         let databases = format!("{base}/api/v2/tenants/default_tenant/databases");
-        api.http
-            .post(&databases, &json!({ "name": database }))
-            .await
-            .success();
+        api.http.post(&databases, &json!({ "name": database })).await.success();
         api
     }
 
     /// The same database behind another address.
     #[must_use]
     pub fn at(&self, base: &str) -> Self {
-        Self {
-            base: base.to_owned(),
-            ..self.clone()
-        }
+        Self { base: base.to_owned(), ..self.clone() }
     }
 
     /// `…/collections` and what follows it.
     pub fn collections(&self, rest: &str) -> String {
-        format!(
-            "{}/api/v2/tenants/{}/databases/{}/collections{rest}",
-            self.base, self.tenant, self.database
-        )
+        format!("{}/api/v2/tenants/{}/databases/{}/collections{rest}", self.base, self.tenant, self.database)
     }
 
     /// Creates a collection; its answer.
@@ -77,9 +65,7 @@ impl Api {
 
     /// A POST to a collection: `add`, `upsert`, `update`, `delete`, `get`, `query`.
     pub async fn post(&self, id: &str, verb: &str, body: &Value) -> Answer {
-        self.http
-            .post(&self.collections(&format!("/{id}/{verb}")), body)
-            .await
+        self.http.post(&self.collections(&format!("/{id}/{verb}")), body).await
     }
 
     pub async fn add(&self, id: &str, body: &Value) -> Answer {
@@ -88,11 +74,7 @@ impl Api {
 
     /// The ids in a collection, in its order.
     pub async fn ids(&self, id: &str) -> Vec<String> {
-        let answer = self
-            .post(id, "get", &json!({ "include": [] }))
-            .await
-            .success()
-            .json();
+        let answer = self.post(id, "get", &json!({ "include": [] })).await.success().json();
         let ids = answer["ids"].as_array().expect("ids").iter();
         ids.map(|id| id.as_str().expect("an id").to_owned()).collect()
     }

@@ -52,14 +52,7 @@ impl Chroma {
     fn launch(&mut self) {
         let mut command = Command::new(places::chroma());
         if self.settings.is_empty() {
-            command.args([
-                "run",
-                "--host",
-                "127.0.0.1",
-                "--port",
-                &self.port.to_string(),
-                "--path",
-            ]);
+            command.args(["run", "--host", "127.0.0.1", "--port", &self.port.to_string(), "--path"]);
             command.arg(self.data());
         } else {
             command.arg("run").arg(self.configuration());
@@ -84,11 +77,7 @@ impl Chroma {
         let deadline = Instant::now() + START_WITHIN;
         while probe(self.port, "/api/v2/heartbeat").is_none_or(|(status, _)| status != 200) {
             let process = self.process.as_mut().expect("server was launched");
-            assert!(
-                process.runs() && Instant::now() < deadline,
-                "Chroma: {}",
-                process.log_tail(20)
-            );
+            assert!(process.runs() && Instant::now() < deadline, "Chroma: {}", process.log_tail(20));
             std::thread::sleep(Duration::from_millis(10));
         }
     }
@@ -130,10 +119,7 @@ impl Chroma {
     /// SIGTERM, and waits until it is gone.
     pub fn terminate(&mut self) -> End {
         self.running().signal(Signal::TERM);
-        let end = self
-            .running()
-            .wait(Duration::from_secs(30))
-            .expect("Chroma ends on SIGTERM");
+        let end = self.running().wait(Duration::from_secs(30)).expect("Chroma ends on SIGTERM");
         self.process = None;
         end
     }

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 const SCRIPT: &str = r#"
 groups=' '; dirs=''
@@ -16,7 +16,7 @@ while read -r what value; do
         dir) dirs="$dirs $value" ;;
     esac
 done
-for group in $groups; do kill -9 -- "-$group" 2>/dev/null; done
+for group in $groups; do kill -s KILL -- "-$group" 2>/dev/null; done
 for dir in $dirs; do rm -rf "$dir" || { sleep 1; rm -rf "$dir"; }; done
 "#;
 
@@ -32,7 +32,7 @@ fn tell(line: &str) {
             .spawn();
         Mutex::new(shell.expect("sh"))
     });
-    let mut shell = shell.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let mut shell = shell.lock().unwrap_or_else(PoisonError::into_inner);
     writeln!(shell.stdin.as_mut().expect("piped stdin"), "{line}").expect("guardian listens");
 }
 

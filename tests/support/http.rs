@@ -56,12 +56,7 @@ impl Answer {
 
 impl std::fmt::Display for Answer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "{} {}",
-            self.status,
-            self.text().chars().take(600).collect::<String>()
-        )
+        write!(f, "{} {}", self.status, self.text().chars().take(600).collect::<String>())
     }
 }
 
@@ -79,27 +74,17 @@ impl Http {
         connector.set_nodelay(true);
         let mut builder = Client::builder(TokioExecutor::new());
         builder.retry_canceled_requests(false).set_host(true);
-        Self {
-            client: builder.build(connector),
-            timeout,
-        }
+        Self { client: builder.build(connector), timeout }
     }
 
     /// Sends a request; `Err` tells why there is no whole answer.
     pub async fn send(&self, request: Request<Bytes>) -> Result<Answer, String> {
         let exchange = async {
-            let answer = self
-                .client
-                .request(request.map(Full::new))
-                .await
-                .map_err(|error| describe(&error))?;
+            let answer =
+                self.client.request(request.map(Full::new)).await.map_err(|error| describe(&error))?;
             let (head, body) = answer.into_parts();
             let body = body.collect().await.map_err(|error| describe(&error))?.to_bytes();
-            Ok(Answer {
-                status: head.status.as_u16(),
-                headers: head.headers,
-                body,
-            })
+            Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })
         };
         tokio::time::timeout(self.timeout, exchange)
             .await
@@ -109,9 +94,7 @@ impl Http {
     /// Sends a request with an optional JSON body; panics when there is no answer.
     pub async fn call(&self, method: Method, url: &str, body: Option<&Value>) -> Answer {
         let request = request(method.clone(), url, body);
-        self.send(request)
-            .await
-            .unwrap_or_else(|error| panic!("{method} {url}: {error}"))
+        self.send(request).await.unwrap_or_else(|error| panic!("{method} {url}: {error}"))
     }
 
     pub async fn get(&self, url: &str) -> Answer {
@@ -165,11 +148,7 @@ pub fn probe(port: u16, path: &str) -> Option<(u16, String)> {
     let second = Duration::from_secs(1);
     let mut stream = TcpStream::connect_timeout(&SocketAddr::from(([127, 0, 0, 1], port)), second).ok()?;
     stream.set_read_timeout(Some(second)).ok()?;
-    write!(
-        stream,
-        "GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n"
-    )
-    .ok()?;
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n").ok()?;
     let mut text = Vec::new();
     stream.read_to_end(&mut text).ok()?;
     let text = String::from_utf8_lossy(&text).into_owned();

@@ -1,5 +1,6 @@
 //! The product's own binary.
 
+use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -30,22 +31,14 @@ impl Setup {
     /// In front of these addresses, named as [`Self::over`] does.
     pub fn urls(urls: &[String]) -> Self {
         let names = ["primary", "replica", "third", "fourth"];
-        let instances = names
-            .iter()
-            .zip(urls)
-            .map(|(name, url)| ((*name).to_owned(), url.clone()))
-            .collect();
-        Self {
-            instances,
-            ..Self::default()
-        }
+        let instances = names.iter().zip(urls).map(|(name, url)| ((*name).to_owned(), url.clone())).collect();
+        Self { instances, ..Self::default() }
     }
 
     /// With more arguments of `serve`.
     #[must_use]
     pub fn arguments(mut self, arguments: &[&str]) -> Self {
-        self.arguments
-            .extend(arguments.iter().map(|argument| (*argument).to_owned()));
+        self.arguments.extend(arguments.iter().map(|argument| (*argument).to_owned()));
         self
     }
 
@@ -68,12 +61,7 @@ impl Setup {
         let directory = places::directory("isochrome");
         let port = places::free_port();
         let process = spawn(&self, &directory, port);
-        Isochrome {
-            process: Some(process),
-            setup: self,
-            directory,
-            port,
-        }
+        Isochrome { process: Some(process), setup: self, directory, port }
     }
 }
 
@@ -85,6 +73,10 @@ fn spawn(setup: &Setup, directory: &Path, port: u16) -> Process {
         command.arg("--instance").arg(format!("{name}={url}"));
     }
     command.args(&setup.arguments);
+    // Nothing of this process's environment may configure it.
+    command
+        .env_clear()
+        .envs(["PATH", "HOME"].into_iter().filter_map(|name| Some((name, env::var_os(name)?))));
     command.env("RUST_BACKTRACE", "1");
     command.envs(setup.environment.iter().map(|(name, value)| (name, value)));
     command.current_dir(directory);
@@ -144,10 +136,7 @@ impl Isochrome {
             }
             let process = self.process.as_mut().expect("Isochrome was launched");
             assert!(process.runs(), "Isochrome ended while we waited for /health");
-            assert!(
-                Instant::now() < deadline,
-                "/health: {last:?} after {START_WITHIN:?}"
-            );
+            assert!(Instant::now() < deadline, "/health: {last:?} after {START_WITHIN:?}");
             std::thread::sleep(Duration::from_millis(5));
         }
     }
@@ -175,10 +164,8 @@ impl Isochrome {
 
     /// Waits for its end; panics when it does not come within `within`.
     pub fn wait(&mut self, within: Duration) -> End {
-        let end = self
-            .running()
-            .wait(within)
-            .unwrap_or_else(|| panic!("Isochrome did not end in {within:?}"));
+        let end =
+            self.running().wait(within).unwrap_or_else(|| panic!("Isochrome did not end in {within:?}"));
         self.process = None;
         end
     }
@@ -198,14 +185,8 @@ impl Isochrome {
     /// Resident memory in KiB.
     pub fn memory_kib(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).expect("/proc");
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))
-            .expect("VmRSS");
-        line.trim()
-            .trim_end_matches(" kB")
-            .parse()
-            .expect("a number of kB")
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
+        line.trim().trim_end_matches(" kB").parse().expect("a number of kB")
     }
 }
 
@@ -214,10 +195,7 @@ impl Drop for Isochrome {
         if std::thread::panicking() {
             let log = self.log();
             let lines: Vec<&str> = log.lines().collect();
-            eprintln!(
-                "--- the end of Isochrome's log ({})",
-                self.directory.join("log").display()
-            );
+            eprintln!("--- the end of Isochrome's log ({})", self.directory.join("log").display());
             eprintln!("{}", lines[lines.len().saturating_sub(80)..].join("\n"));
         }
     }

@@ -52,17 +52,8 @@ impl Sample {
 
     /// One line for a failing test.
     pub fn describe(&self) -> String {
-        let body = String::from_utf8_lossy(&self.body)
-            .chars()
-            .take(200)
-            .collect::<String>();
-        format!(
-            "{:?} {} after {:?}: {} {body}",
-            self.kind,
-            self.label,
-            self.latency(),
-            self.status
-        )
+        let body = String::from_utf8_lossy(&self.body).chars().take(200).collect::<String>();
+        format!("{:?} {} after {:?}: {} {body}", self.kind, self.label, self.latency(), self.status)
     }
 }
 
@@ -80,13 +71,7 @@ impl Load {
     pub fn start() -> Self {
         let (sender, samples) = mpsc::unbounded_channel();
         let stop = Arc::new(AtomicBool::new(false));
-        Self {
-            stop,
-            started: Instant::now(),
-            workers: JoinSet::new(),
-            samples,
-            sender,
-        }
+        Self { stop, started: Instant::now(), workers: JoinSet::new(), samples, sender }
     }
 
     /// Sends `per_second` requests a second, whether or not earlier ones have been answered.
@@ -145,11 +130,7 @@ impl Load {
             samples.push(sample);
         }
         samples.sort_by_key(|sample: &Sample| sample.ended);
-        Report {
-            started: self.started,
-            stopped,
-            samples,
-        }
+        Report { started: self.started, stopped, samples }
     }
 }
 
@@ -165,15 +146,7 @@ async fn execute(http: Http, kind: Kind, job: Job, sender: mpsc::UnboundedSender
         Err(error) => (0, Bytes::from(error), None),
     };
     // The receiver lives as long as the load; a test that fails drops both.
-    let _ = sender.send(Sample {
-        kind,
-        label: job.label,
-        started,
-        ended,
-        status,
-        body,
-        transaction,
-    });
+    let _ = sender.send(Sample { kind, label: job.label, started, ended, status, body, transaction });
 }
 
 /// What a load saw, in the order of the answers.
@@ -197,10 +170,7 @@ impl Report {
 
     /// The longest time without a successful answer, from the start to the stop.
     pub fn longest_pause(&self, kind: Kind) -> Duration {
-        let ends = self
-            .of(kind)
-            .filter(|sample| sample.is_success())
-            .map(|sample| sample.ended);
+        let ends = self.of(kind).filter(|sample| sample.is_success()).map(|sample| sample.ended);
         let (mut last, mut longest) = (self.started, Duration::ZERO);
         for end in ends.chain([self.stopped]) {
             longest = longest.max(end.saturating_duration_since(last));
@@ -211,34 +181,20 @@ impl Report {
 
     /// Successful answers a second while the load ran.
     pub fn per_second(&self, kind: Kind) -> f64 {
-        let in_time = self
-            .of(kind)
-            .filter(|s| s.is_success() && s.ended <= self.stopped)
-            .count();
+        let in_time = self.of(kind).filter(|s| s.is_success() && s.ended <= self.stopped).count();
         in_time as f64 / (self.stopped - self.started).as_secs_f64()
     }
 
     /// The latency that `percent` of the successful requests did not exceed; zero without any.
     pub fn latency(&self, kind: Kind, percent: f64) -> Duration {
-        percentile(
-            self.of(kind)
-                .filter(|s| s.is_success())
-                .map(Sample::latency)
-                .collect(),
-            percent,
-        )
+        percentile(self.of(kind).filter(|s| s.is_success()).map(Sample::latency).collect(), percent)
     }
 
     /// Panics with the first failures when there are any.
     pub fn assert_none_failed(&self, kind: Kind) {
         let failed = self.failed(kind);
         let shown: Vec<_> = failed.iter().take(5).map(|sample| sample.describe()).collect();
-        assert!(
-            failed.is_empty(),
-            "{} failed:\n{}",
-            failed.len(),
-            shown.join("\n")
-        );
+        assert!(failed.is_empty(), "{} failed:\n{}", failed.len(), shown.join("\n"));
         assert!(self.of(kind).next().is_some(), "there was no {kind:?} at all");
     }
 }

@@ -1,5 +1,13 @@
 //! What the integration tests and the benchmarks share: real servers, faults, load and the comparer.
-#![allow(dead_code, reason = "each test binary uses its own part")]
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "a test that cannot be prepared fails, shows why, and may block its own thread"
+)]
+#![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small numbers for display")]
 
 pub mod api;
 pub mod chroma;

@@ -34,10 +34,7 @@ pub fn directory(purpose: &str) -> PathBuf {
     static ROOT: OnceLock<PathBuf> = OnceLock::new();
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let root = ROOT.get_or_init(|| {
-        let root = tempfile::Builder::new()
-            .prefix("isochrome-test-")
-            .tempdir()
-            .expect("temporary directory");
+        let root = tempfile::Builder::new().prefix("isochrome-test-").tempdir().expect("temporary directory");
         let path = root.keep();
         if env::var_os("ISOCHROME_KEEP").is_none() {
             guardian::remove_at_end(&path);

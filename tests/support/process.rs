@@ -29,26 +29,17 @@ pub enum End {
 impl Process {
     /// Starts `command`; standard output and error are appended to `log`.
     pub fn spawn(command: &mut Command, log: &Path) -> Self {
-        let output: File = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(log)
-            .expect("log file");
+        let output: File = OpenOptions::new().create(true).append(true).open(log).expect("log file");
         let child = command
             .stdin(Stdio::null())
             .stdout(output.try_clone().expect("log file"))
             .stderr(output)
             .process_group(0)
             .spawn()
-            .unwrap_or_else(|error| panic!("cannot start {:?}: {error}", command.get_program()));
+            .unwrap_or_else(|error| panic!("cannot start {}: {error}", command.get_program().display()));
         guardian::watch(child.id());
         let pid = Pid::from_child(&child);
-        Self {
-            child,
-            pid,
-            log: log.to_owned(),
-            ended: false,
-        }
+        Self { child, pid, log: log.to_owned(), ended: false }
     }
 
     /// The process id.
@@ -65,8 +56,7 @@ impl Process {
     pub fn kill(&mut self) {
         if !self.ended {
             self.signal(Signal::KILL);
-            self.wait(Duration::from_secs(30))
-                .expect("SIGKILL ends a process");
+            self.wait(Duration::from_secs(30)).expect("SIGKILL ends a process");
         }
     }
 

@@ -67,22 +67,12 @@ pub struct Rule {
 impl Rule {
     /// One time, any POST with `path` in its request line.
     pub fn once(path: &str, fault: Fault) -> Self {
-        Self {
-            method: "POST",
-            path: path.to_owned(),
-            times: 1,
-            fault,
-        }
+        Self { method: "POST", path: path.to_owned(), times: 1, fault }
     }
 
     /// Every request, until [`Proxy::clear`].
     pub fn always(fault: Fault) -> Self {
-        Self {
-            method: "",
-            path: String::new(),
-            times: u32::MAX,
-            fault,
-        }
+        Self { method: "", path: String::new(), times: u32::MAX, fault }
     }
 }
 
@@ -138,12 +128,7 @@ impl Proxy {
                 runtime.expect("runtime").block_on(listen(port, shared));
             }
         });
-        let proxy = Self {
-            port,
-            mode,
-            shared,
-            thread: Some(thread),
-        };
+        let proxy = Self { port, mode, shared, thread: Some(thread) };
         proxy.set(Mode::Pass);
         proxy
     }
@@ -159,11 +144,7 @@ impl Proxy {
         self.mode.send_replace(mode);
         let (listening, changed) = &self.shared.listening;
         let listening = listening.lock().expect("listening");
-        drop(
-            changed
-                .wait_while(listening, |now| *now != mode.is_open())
-                .expect("listening"),
-        );
+        drop(changed.wait_while(listening, |now| *now != mode.is_open()).expect("listening"));
     }
 
     /// Adds a rule; the oldest that matches a request is taken.
@@ -208,16 +189,11 @@ async fn listen(port: u16, shared: Arc<Shared>) {
         shared.listening.1.notify_all();
     };
     loop {
-        let wanted = mode
-            .wait_for(|mode| mode.is_open() || *mode == Mode::Closed)
-            .await
-            .map(|mode| *mode);
+        let wanted = mode.wait_for(|mode| mode.is_open() || *mode == Mode::Closed).await.map(|mode| *mode);
         if wanted.unwrap_or(Mode::Closed) == Mode::Closed {
             return;
         }
-        let listener = TcpListener::bind(("127.0.0.1", port))
-            .await
-            .expect("the proxy's port");
+        let listener = TcpListener::bind(("127.0.0.1", port)).await.expect("the proxy's port");
         tell(true);
         loop {
             tokio::select! {
@@ -306,10 +282,7 @@ async fn requests(
         if let Some(line) = request_line(&buffer[..length]) {
             shared.counters.requests.fetch_add(1, Ordering::Relaxed);
             let fault = shared.take(&line);
-            *fate.lock().expect("fate") = Fate {
-                fault: fault.clone(),
-                answered: 0,
-            };
+            *fate.lock().expect("fate") = Fate { fault: fault.clone(), answered: 0 };
             match fault {
                 Some(Fault::Intercept(bytes)) => return Ending::Answer(bytes),
                 Some(Fault::DelayRequest(time)) => tokio::time::sleep(time).await,
@@ -391,12 +364,7 @@ impl Shared {
 
 fn request_line(piece: &[u8]) -> Option<String> {
     let methods = ["GET ", "POST ", "PUT ", "DELETE ", "PATCH ", "HEAD ", "OPTIONS "];
-    methods
-        .iter()
-        .find(|method| piece.starts_with(method.as_bytes()))?;
-    let end = piece
-        .windows(2)
-        .position(|window| window == b"\r\n")
-        .unwrap_or(piece.len());
+    methods.iter().find(|method| piece.starts_with(method.as_bytes()))?;
+    let end = piece.windows(2).position(|window| window == b"\r\n").unwrap_or(piece.len());
     Some(String::from_utf8_lossy(&piece[..end]).into_owned())
 }

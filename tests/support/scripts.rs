@@ -46,15 +46,10 @@ impl OfficialClient {
         if reset {
             command.arg("--reset");
         }
-        let output = command
-            .output()
-            .unwrap_or_else(|error| panic!("cannot run {self:?}: {error}"));
+        let output = command.output().unwrap_or_else(|error| panic!("cannot run {self:?}: {error}"));
         LifeCycle {
             passed: output.status.success(),
-            transcript: String::from_utf8_lossy(&output.stdout)
-                .lines()
-                .map(str::to_owned)
-                .collect(),
+            transcript: String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect(),
             errors: String::from_utf8_lossy(&output.stderr).into_owned(),
         }
     }
@@ -66,16 +61,9 @@ fn node_modules() -> PathBuf {
     let install = || {
         let directory = places::repository().join("tests/clients/node");
         if !directory.join("node_modules/chromadb").exists() {
-            let done = Command::new("npm")
-                .args(["ci", "--omit=optional"])
-                .current_dir(&directory)
-                .output();
+            let done = Command::new("npm").args(["ci", "--omit=optional"]).current_dir(&directory).output();
             let done = done.unwrap_or_else(|error| panic!("cannot run npm: {error}"));
-            assert!(
-                done.status.success(),
-                "npm ci: {}",
-                String::from_utf8_lossy(&done.stderr)
-            );
+            assert!(done.status.success(), "npm ci: {}", String::from_utf8_lossy(&done.stderr));
         }
         directory
     };

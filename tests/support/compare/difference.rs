@@ -40,33 +40,20 @@ impl fmt::Display for Difference {
 
 /// Everything in which `other` differs from `reference`.
 pub fn between(reference: &Snapshot, other: &Snapshot) -> Vec<Difference> {
-    let mut found = Found {
-        reference,
-        other,
-        list: Vec::new(),
-    };
+    let mut found = Found { reference, other, list: Vec::new() };
     let sides = [&reference.databases, &other.databases];
     let databases: BTreeSet<&String> = sides.into_iter().flatten().collect();
     for database in databases {
         let there = sides.map(|side| presence(side.contains(database)));
         found.note((database, ""), None, "database", there);
     }
-    let keys: BTreeSet<_> = reference
-        .collections
-        .keys()
-        .chain(other.collections.keys())
-        .collect();
+    let keys: BTreeSet<_> = reference.collections.keys().chain(other.collections.keys()).collect();
     for key in keys {
         let place = (key.0.as_str(), key.1.as_str());
         match (reference.collections.get(key), other.collections.get(key)) {
             (Some(a), Some(b)) => found.collection(place, a, b),
             (a, b) => {
-                found.note(
-                    place,
-                    None,
-                    "collection",
-                    [a, b].map(|side| presence(side.is_some())),
-                );
+                found.note(place, None, "collection", [a, b].map(|side| presence(side.is_some())));
             }
         }
     }
@@ -108,12 +95,7 @@ impl Found<'_> {
         for record in &a.records {
             match theirs.get(record.id.as_str()) {
                 Some(other) => self.record(place, record, other, a.is_cosine()),
-                None => self.note(
-                    place,
-                    Some(&record.id),
-                    "record",
-                    [presence(true), presence(false)],
-                ),
+                None => self.note(place, Some(&record.id), "record", [presence(true), presence(false)]),
             }
         }
         for id in b.ids().into_iter().filter(|id| !ours.contains(id)) {
@@ -159,11 +141,7 @@ impl Found<'_> {
             return;
         }
         let unequal = |(x, y): (&f64, &f64)| {
-            if cosine {
-                !close(*x, *y)
-            } else {
-                x.to_bits() != y.to_bits()
-            }
+            if cosine { !close(*x, *y) } else { x.to_bits() != y.to_bits() }
         };
         if let Some(index) = a.embedding.iter().zip(&b.embedding).position(unequal) {
             let sides = [a, b].map(|record| format!("[{index}] = {:?}", record.embedding[index]));
@@ -180,10 +158,8 @@ fn close(x: f64, y: f64) -> bool {
 fn spell(value: &Value) -> String {
     match value {
         Value::Object(map) => {
-            let mut fields: Vec<_> = map
-                .iter()
-                .map(|(key, value)| format!("{key:?}:{}", spell(value)))
-                .collect();
+            let mut fields: Vec<_> =
+                map.iter().map(|(key, value)| format!("{key:?}:{}", spell(value))).collect();
             fields.sort();
             format!("{{{}}}", fields.join(","))
         }

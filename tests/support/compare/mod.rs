@@ -30,19 +30,11 @@ pub struct Comparison {
 impl fmt::Display for Comparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let count = self.differences.len();
-        write!(
-            f,
-            "{count} differences in {} collections, {} records",
-            self.collections, self.records
-        )?;
+        write!(f, "{count} differences in {} collections, {} records", self.collections, self.records)?;
         for difference in self.differences.iter().take(30) {
             write!(f, "\n  {difference}")?;
         }
-        if count > 30 {
-            write!(f, "\n  and {} more", count - 30)
-        } else {
-            Ok(())
-        }
+        if count > 30 { write!(f, "\n  and {} more", count - 30) } else { Ok(()) }
     }
 }
 
@@ -56,36 +48,21 @@ pub struct Comparer {
 impl Comparer {
     /// Over `(name, base URL)` of each server, in the default tenant.
     pub fn new(instances: &[(&str, String)]) -> Self {
-        let instances = instances
-            .iter()
-            .map(|(name, url)| ((*name).to_owned(), url.clone()))
-            .collect();
-        Self {
-            instances,
-            tenants: vec!["default_tenant".to_owned()],
-        }
+        let instances = instances.iter().map(|(name, url)| ((*name).to_owned(), url.clone())).collect();
+        Self { instances, tenants: vec!["default_tenant".to_owned()] }
     }
 
     /// Over servers, named by their ports.
     pub fn of(servers: &[Chroma]) -> Self {
-        let instances = servers
-            .iter()
-            .map(|server| (server.port().to_string(), server.url()))
-            .collect();
-        Self {
-            instances,
-            tenants: vec!["default_tenant".to_owned()],
-        }
+        let instances = servers.iter().map(|server| (server.port().to_string(), server.url())).collect();
+        Self { instances, tenants: vec!["default_tenant".to_owned()] }
     }
 
     /// In these tenants; [`SYSTEM`] is skipped.
     #[must_use]
     pub fn tenants(mut self, tenants: &[&str]) -> Self {
-        self.tenants = tenants
-            .iter()
-            .filter(|name| **name != SYSTEM)
-            .map(|name| (*name).to_owned())
-            .collect();
+        self.tenants =
+            tenants.iter().filter(|name| **name != SYSTEM).map(|name| (*name).to_owned()).collect();
         self
     }
 
@@ -100,25 +77,15 @@ impl Comparer {
         let (reference, others) = snapshots.split_first().ok_or("nothing to compare")?;
         Ok(Comparison {
             collections: reference.collections.len(),
-            records: reference
-                .collections
-                .values()
-                .map(|collection| collection.records.len())
-                .sum(),
-            differences: others
-                .iter()
-                .flat_map(|other| difference::between(reference, other))
-                .collect(),
+            records: reference.collections.values().map(|collection| collection.records.len()).sum(),
+            differences: others.iter().flat_map(|other| difference::between(reference, other)).collect(),
         })
     }
 
     /// Panics with the list of differences when there are any, or when a server cannot be read.
     pub async fn assert_identical(&self) -> Comparison {
         let comparison = self.compare().await.unwrap_or_else(|error| panic!("{error}"));
-        assert!(
-            comparison.differences.is_empty(),
-            "the instances differ: {comparison}"
-        );
+        assert!(comparison.differences.is_empty(), "the instances differ: {comparison}");
         comparison
     }
 

@@ -33,9 +33,7 @@ pub struct CollectionSnapshot {
 impl CollectionSnapshot {
     /// True when the server stores embeddings normalised, so that a copy differs in the last bits.
     pub fn is_cosine(&self) -> bool {
-        self.description
-            .get("configuration_json")
-            .is_some_and(|c| c["hnsw"]["space"] == "cosine")
+        self.description.get("configuration_json").is_some_and(|c| c["hnsw"]["space"] == "cosine")
     }
 
     /// The ids in the collection's order.
@@ -58,25 +56,15 @@ impl Snapshot {
     /// Reads the server at `base`. `Err` when anything cannot be read whole.
     pub async fn read(http: &Http, instance: &str, base: &str, tenants: &[String]) -> Result<Self, String> {
         let reader = Reader { http, base };
-        let mut snapshot = Self {
-            instance: instance.to_owned(),
-            databases: Vec::new(),
-            collections: BTreeMap::new(),
-        };
+        let mut snapshot =
+            Self { instance: instance.to_owned(), databases: Vec::new(), collections: BTreeMap::new() };
         for tenant in tenants {
             for database in reader.databases(tenant).await? {
                 for collection in reader.collections(tenant, &database).await? {
                     let name = text(&collection["name"])?;
-                    let records = reader
-                        .records(tenant, &database, &text(&collection["id"])?)
-                        .await?;
-                    let described = CollectionSnapshot {
-                        description: describe(&collection),
-                        records,
-                    };
-                    snapshot
-                        .collections
-                        .insert((format!("{tenant}/{database}"), name), described);
+                    let records = reader.records(tenant, &database, &text(&collection["id"])?).await?;
+                    let described = CollectionSnapshot { description: describe(&collection), records };
+                    snapshot.collections.insert((format!("{tenant}/{database}"), name), described);
                 }
                 snapshot.databases.push(format!("{tenant}/{database}"));
             }
@@ -93,20 +81,14 @@ fn describe(collection: &Value) -> BTreeMap<String, Value> {
     let fields = collection.as_object().into_iter().flatten();
     let kept = fields.filter(|(key, _)| !own.contains(&key.as_str()));
     let mut kept: BTreeMap<String, Value> = kept.map(|(key, value)| (key.clone(), value.clone())).collect();
-    if let Some(keys) = kept
-        .get_mut("schema")
-        .and_then(|schema| schema["keys"].as_object_mut())
-    {
+    if let Some(keys) = kept.get_mut("schema").and_then(|schema| schema["keys"].as_object_mut()) {
         keys.retain(|key, _| key.starts_with('#'));
     }
     kept
 }
 
 fn text(value: &Value) -> Result<String, String> {
-    value
-        .as_str()
-        .map(str::to_owned)
-        .ok_or_else(|| format!("expected a string, got {value}"))
+    value.as_str().map(str::to_owned).ok_or_else(|| format!("expected a string, got {value}"))
 }
 
 fn array(value: Value) -> Result<Vec<Value>, String> {
@@ -123,10 +105,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     async fn fetch(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, String> {
-        let answer = self
-            .http
-            .send(request(method, &format!("{}{path}", self.base), body))
-            .await;
+        let answer = self.http.send(request(method, &format!("{}{path}", self.base), body)).await;
         let answer = answer.map_err(|error| format!("{path}: {error}"))?;
         if answer.status != 200 {
             return Err(format!("{path}: {answer}"));
@@ -137,10 +116,7 @@ impl Reader<'_> {
     async fn databases(&self, tenant: &str) -> Result<Vec<String>, String> {
         let path = format!("/api/v2/tenants/{tenant}/databases");
         let found = array(self.fetch(Method::GET, &path, None).await?)?;
-        let names = found
-            .iter()
-            .map(|database| text(&database["name"]))
-            .collect::<Result<Vec<_>, _>>()?;
+        let names = found.iter().map(|database| text(&database["name"])).collect::<Result<Vec<_>, _>>()?;
         Ok(names.into_iter().filter(|name| name != SYSTEM).collect())
     }
 
@@ -181,38 +157,19 @@ impl Reader<'_> {
 /// The records in the answer to a `get`.
 fn page(mut answer: Value) -> Result<Vec<RecordSnapshot>, String> {
     let mut column = |name: &str| array(answer[name].take()).map_err(|error| format!("{name}: {error}"));
-    let (ids, documents, metadatas, uris, embeddings) = (
-        column("ids")?,
-        column("documents")?,
-        column("metadatas")?,
-        column("uris")?,
-        column("embeddings")?,
-    );
+    let (ids, documents, metadatas, uris, embeddings) =
+        (column("ids")?, column("documents")?, column("metadatas")?, column("uris")?, column("embeddings")?);
     if [documents.len(), metadatas.len(), uris.len(), embeddings.len()] != [ids.len(); 4] {
         return Err("columns of different lengths".to_owned());
     }
-    let rest = documents
-        .into_iter()
-        .zip(metadatas)
-        .zip(uris.into_iter().zip(embeddings));
+    let rest = documents.into_iter().zip(metadatas).zip(uris.into_iter().zip(embeddings));
     let record = |(id, ((document, metadata), (uri, embedding)))| {
-        Ok(RecordSnapshot {
-            id: text(&id)?,
-            document,
-            metadata,
-            uri,
-            embedding: numbers(&embedding)?,
-        })
+        Ok(RecordSnapshot { id: text(&id)?, document, metadata, uri, embedding: numbers(&embedding)? })
     };
     ids.into_iter().zip(rest).map(record).collect()
 }
 
 fn numbers(embedding: &Value) -> Result<Vec<f64>, String> {
-    let items = embedding
-        .as_array()
-        .ok_or_else(|| format!("no embedding: {embedding}"))?;
-    items
-        .iter()
-        .map(|n| n.as_f64().ok_or_else(|| format!("not a number: {n}")))
-        .collect()
+    let items = embedding.as_array().ok_or_else(|| format!("no embedding: {embedding}"))?;
+    items.iter().map(|n| n.as_f64().ok_or_else(|| format!("not a number: {n}"))).collect()
 }
