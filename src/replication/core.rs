@@ -54,6 +54,8 @@ pub enum Availability {
 #[derive(Clone, Debug)]
 pub(super) struct InstanceState {
     pub availability: Availability,
+    /// Proofs that were asked for.
+    pub proofs: u64,
     pub in_flight: usize,
     /// Lanes that may have something to send, in turn.
     pub ready: VecDeque<Lane>,
@@ -104,6 +106,7 @@ impl Core {
     pub fn new(settings: Settings, catalog: Catalog) -> Self {
         let instance = InstanceState {
             availability: Availability::Down(DownReason::Refused),
+            proofs: 0,
             in_flight: 0,
             ready: VecDeque::new(),
             queued: BTreeSet::new(),
@@ -137,10 +140,12 @@ impl Core {
             Event::Logged { entries } => entries.into_iter().for_each(|entry| self.logged(entry)),
             Event::Delivered { delivery, outcome } => self.delivered(delivery, outcome),
             Event::Recorded { upto } => self.records_durable(upto),
-            Event::InstanceUp { instance } => self.instance_up(instance),
+            Event::InstanceUp { instance, proof } => self.instance_up(instance, proof),
             Event::InstanceDown { instance, reason } => self.instance_down(instance, reason),
             Event::Read { read, scope } => self.read(read, scope),
             Event::ReadEnded { instance, scope } => self.read_ended(instance, &scope),
+            Event::Note { record } => _ = self.record(record, Later::Nothing),
+            Event::StateLost { instance, detail } => self.lost_state(instance, detail),
             Event::Tick => self.tick(),
         }
         self.upkeep();
@@ -184,14 +189,23 @@ impl Core {
         self.dirty.insert(key);
     }
 
-    fn instance_up(&mut self, instance: InstanceId) {
-        self.instances[instance.index()].availability = Availability::Up;
-        self.touch_all_lanes();
+    fn instance_up(&mut self, instance: InstanceId, proof: u64) {
+        let state = &mut self.instances[instance.index()];
+        if proof >= state.proofs && state.availability != Availability::Up {
+            state.availability = Availability::Up;
+            self.touch_all_lanes();
+        }
     }
 
     fn instance_down(&mut self, instance: InstanceId, reason: DownReason) {
         self.instances[instance.index()].availability = Availability::Down(reason);
         self.touch_all_lanes();
+    }
+
+    /// The instance lacks what the catalog says lives there: nothing more is read or written there.
+    pub(super) fn lost_state(&mut self, instance: InstanceId, why: String) {
+        self.instance_down(instance, DownReason::LostState);
+        self.actions.push(Action::TakeOut { instance, why });
     }
 
     pub(super) fn touch_all_lanes(&mut self) {

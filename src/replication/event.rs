@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::catalog::change::CatalogChange;
 use crate::chroma::ids::{CollectionId, InstanceId};
+pub use crate::instances::reason::DownReason;
 use crate::wal::record::{Answer, EntryHead, Lane, Lsn, Record, RecordKind};
 
 /// Names a delivery while it is under way. Never reused within a process.
@@ -23,14 +24,19 @@ pub enum Event {
     Delivered { delivery: DeliveryId, outcome: DeliveryOutcome },
     /// The first `upto` of all records that the core asked for are durable.
     Recorded { upto: u64 },
-    /// The instance carries our marker and answered a canary write sent after every lost request.
-    InstanceUp { instance: InstanceId },
+    /// The instance carries our marker and answered a canary write; the proof began after this many had been asked for
+    /// by [`Action::Recheck`], so that every request lost before is settled.
+    InstanceUp { instance: InstanceId, proof: u64 },
     /// The instance refuses, hangs or can't write.
     InstanceDown { instance: InstanceId, reason: DownReason },
     /// A client wants to read.
     Read { read: ReadId, scope: ReadScope },
     /// A read that an instance answered is about to end at its client.
     ReadEnded { instance: InstanceId, scope: ReadScope },
+    /// Something that is to be made durable and changes nothing here.
+    Note { record: Record },
+    /// An instance does not know, in answer to a read, what the catalog says lives there.
+    StateLost { instance: InstanceId, detail: String },
     /// Time passed.
     Tick,
 }
@@ -42,19 +48,6 @@ pub struct LoggedEntry {
     pub head: Arc<EntryHead>,
     /// True where a client waits for the answer.
     pub waited_for: bool,
-}
-
-/// Why an instance takes no requests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DownReason {
-    /// It refuses connections, or closed them.
-    Refused,
-    /// Its heartbeats stay unanswered.
-    Hung,
-    /// A canary write got a definite error.
-    CannotWrite,
-    /// Its marker is not ours, or older than what it has acknowledged: it lost state.
-    LostState,
 }
 
 /// What a read looks at.
@@ -89,7 +82,8 @@ pub enum Action {
     /// No instance could serve the read in time.
     ReadRefused { read: ReadId, reason: RefusedRead },
     /// Read the instance's marker and make a canary write, then report it up or down.
-    Recheck { instance: InstanceId, why: String },
+    /// `proof` counts the askings.
+    Recheck { instance: InstanceId, proof: u64, why: String },
     /// The instance lost state: take it out.
     TakeOut { instance: InstanceId, why: String },
     /// The writes are applied or void everywhere: their space may go.

@@ -33,12 +33,7 @@ impl Core {
             }
             DeliveryOutcome::Ids(ids) => self.resolved(&ended, ids),
             DeliveryOutcome::Rejected { answer, dimension } => self.rejected(&ended, answer, dimension),
-            DeliveryOutcome::StateLost { detail } => {
-                self.instances[instance.index()].availability =
-                    Availability::Down(super::event::DownReason::LostState);
-                self.actions.push(Action::TakeOut { instance, why: detail });
-                self.touch_all_lanes();
-            }
+            DeliveryOutcome::StateLost { detail } => self.lost_state(instance, detail),
             DeliveryOutcome::NotExecuted { detail, refused } => {
                 if refused {
                     self.recheck(instance, detail);
@@ -65,13 +60,14 @@ impl Core {
         *known = (*known * 7 + us) / 8;
     }
 
-    /// Reports that nothing may be sent before the instance's marker has been read.
+    /// Nothing may be sent to the instance before a proof that begins after this moment.
     pub(super) fn recheck(&mut self, instance: InstanceId, why: String) {
         let state = &mut self.instances[instance.index()];
         if state.availability == Availability::Up {
             state.availability = Availability::Checking;
-            self.actions.push(Action::Recheck { instance, why });
         }
+        state.proofs += 1;
+        self.actions.push(Action::Recheck { instance, proof: state.proofs, why });
     }
 
     pub(super) fn back_off(&mut self, ended: &InFlight) {

@@ -14,8 +14,9 @@ use crate::wal::record::{EntryHead, Lane, Lsn, Op, Verdict};
 #[derive(Clone, Debug, Default)]
 pub struct Recovery {
     pub catalog: Catalog,
-    /// Entries that may not be finished, in order.
+    /// Entries that may not be finished, in order; finished ones may be among them.
     pub entries: Vec<(Lsn, EntryHead)>,
+    /// Their verdicts; those of finished ones may be missing.
     pub decisions: HashMap<Lsn, Verdict>,
     pub resolved: HashMap<Lsn, Vec<String>>,
     /// Applied positions; a missing one means that the lane's first entry is not applied there.
@@ -30,7 +31,19 @@ impl Core {
     pub fn recover(settings: Settings, now_ms: u64, recovery: Recovery) -> (Self, Vec<Action>) {
         let mut core = Self::new(settings, recovery.catalog);
         core.now_ms = now_ms;
+        let mut decided: BTreeMap<Lane, Lsn> = BTreeMap::new();
+        for ((lane, _), lsn) in &recovery.positions {
+            let furthest = decided.entry(lane.clone()).or_default();
+            *furthest = (*furthest).max(*lsn);
+        }
+        let mut finished = Vec::new();
         for (lsn, head) in recovery.entries {
+            // Whoever applied it had its verdict; a verdict is forgotten only when the entry is finished.
+            let applied = decided.get(&head.lane).is_some_and(|furthest| *furthest >= lsn);
+            if applied && !recovery.decisions.contains_key(&lsn) {
+                finished.push(lsn);
+                continue;
+            }
             core.logged(LoggedEntry { lsn, head: Arc::new(head), waited_for: false });
             let Some(lane) = core.lane_of.get(&lsn).and_then(|key| core.lanes.get_mut(key)) else {
                 continue;
@@ -62,6 +75,9 @@ impl Core {
         }
         core.stand(&recovery.positions);
         core.touch_all_lanes();
+        if !finished.is_empty() {
+            core.actions.push(Action::Finished { lsns: finished });
+        }
         let actions = core.handle(now_ms, super::event::Event::Tick);
         (core, actions)
     }

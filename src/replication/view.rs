@@ -3,7 +3,6 @@
 use serde::Serialize;
 
 use super::core::{Availability, Core};
-use super::event::DownReason;
 use super::lane::Effect;
 use crate::chroma::ids::InstanceId;
 use crate::wal::record::{Lane, Lsn};
@@ -72,10 +71,7 @@ impl Core {
             state: match state.availability {
                 Availability::Up => "up",
                 Availability::Checking => "checking",
-                Availability::Down(DownReason::Refused) => "refused",
-                Availability::Down(DownReason::Hung) => "hung",
-                Availability::Down(DownReason::CannotWrite) => "cannot write",
-                Availability::Down(DownReason::LostState) => "lost state",
+                Availability::Down(reason) => reason.word(),
             },
             in_flight: state.in_flight,
             pending: 0,

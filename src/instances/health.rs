@@ -1,0 +1,350 @@
+//! Watches one instance: proves that it is ours and can write, then keeps an eye on it.
+//!
+//! An instance is up after a *proof*: a heartbeat, its marker read and matching, and an answered canary write. It goes
+//! down when it refuses, when heartbeats stay unanswered, when a canary write gets a definite error, or when its
+//! marker shows that it is not ours or has lost state. After any lost connection the core asks for a new proof.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::Method;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use super::client::Instance;
+use super::marker::{self, Found, Marker, MarkerError};
+use super::reason::DownReason;
+
+/// Pause between heartbeats of an instance that is up.
+const HEARTBEAT_PAUSE: Duration = Duration::from_millis(500);
+/// An instance is hung when a heartbeat stays unanswered for this long.
+const HUNG_AFTER: Duration = Duration::from_secs(2);
+/// A proof that takes longer counts as down for the time being.
+const PROOF_PATIENCE: Duration = Duration::from_secs(1);
+/// A canary write is given up after this long, though heartbeats are answered.
+const PROOF_LIMIT: Duration = Duration::from_secs(30);
+/// Canary writes that were given up may be executed late, so that the marker falls back by as many.
+const MARKER_SLACK: u64 = 2;
+/// First and longest pause between proofs of an instance that is down.
+const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
+/// Pause between canary writes while nothing else proves that the instance can write.
+const CANARY_PAUSE: Duration = Duration::from_secs(5);
+
+/// What a watch reports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// Proven; the proof began after this many had been asked for.
+    Up {
+        proof: u64,
+    },
+    Down(DownReason),
+    /// Our marker was written there for the first time.
+    Joined,
+    /// A canary write with this counter was answered.
+    Marked(u64),
+}
+
+/// What is known of an instance's health, for people.
+#[derive(Clone, Debug)]
+pub struct Health {
+    /// `None` while it is up.
+    pub down: Option<DownReason>,
+    /// The reason in words; empty while it is up.
+    pub detail: String,
+    pub since: Instant,
+    pub last_answer: Option<Instant>,
+    pub consecutive_failures: u64,
+}
+
+/// The part of a watch that others hold.
+#[derive(Debug)]
+pub struct Watched {
+    pub instance: Arc<Instance>,
+    health: Mutex<Health>,
+    /// How many proofs were asked for.
+    asked: watch::Sender<u64>,
+    lost: watch::Sender<Option<String>>,
+}
+
+impl Watched {
+    /// Asks for a new proof at once; `proof` grows with every call.
+    pub fn recheck(&self, proof: u64) {
+        self.asked.send_if_modified(|asked| {
+            let newer = proof > *asked;
+            *asked = proof.max(*asked);
+            newer
+        });
+    }
+
+    /// The instance has lost state: it stays out until the next start.
+    pub fn take_out(&self, why: String) {
+        self.lost.send_replace(Some(why));
+        self.asked.send_modify(|_| {});
+    }
+
+    /// What is known now.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note(&self, change: impl FnOnce(&mut Health)) {
+        change(&mut self.health.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// Who we are, for the marker, and what the store remembers of the instance.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    pub cluster: String,
+    /// Our marker was written there before.
+    pub joined: bool,
+    /// The highest counter that it has acknowledged, as far as the store knows.
+    pub counter: u64,
+}
+
+/// Why an instance is not fit to serve.
+#[derive(Debug)]
+pub struct Unfit {
+    pub reason: DownReason,
+    pub detail: String,
+    /// Starting again, or waiting, does not mend it.
+    pub wrong_server: bool,
+}
+
+impl Unfit {
+    fn hung(detail: &str) -> Self {
+        Self { reason: DownReason::Hung, detail: detail.to_owned(), wrong_server: false }
+    }
+
+    fn wrong(detail: String) -> Self {
+        Self { reason: DownReason::LostState, detail, wrong_server: true }
+    }
+
+    fn from_error(error: &MarkerError) -> Self {
+        let reason = match error {
+            MarkerError::Send(_) => DownReason::Refused,
+            MarkerError::Answer { .. } => DownReason::CannotWrite,
+        };
+        Self { reason, detail: error.to_string(), wrong_server: false }
+    }
+}
+
+/// Watches one instance for the life of the process.
+pub struct Watch {
+    pub watched: Arc<Watched>,
+    identity: Identity,
+    report: Box<dyn Fn(Report) + Send + Sync>,
+    asked: watch::Receiver<u64>,
+}
+
+impl Watch {
+    /// Prepares a watch; `report` is called from its task, and must not block.
+    #[must_use]
+    pub fn new(
+        instance: Arc<Instance>,
+        identity: Identity,
+        report: Box<dyn Fn(Report) + Send + Sync>,
+    ) -> Self {
+        let asked = watch::Sender::new(0);
+        let asked_of_us = asked.subscribe();
+        let health = Health {
+            down: Some(DownReason::Refused),
+            detail: "not reached yet".to_owned(),
+            since: Instant::now(),
+            last_answer: None,
+            consecutive_failures: 0,
+        };
+        let watched = Watched { instance, health: Mutex::new(health), asked, lost: watch::Sender::new(None) };
+        Self { watched: Arc::new(watched), identity, report, asked: asked_of_us }
+    }
+
+    /// Runs until the task is ended.
+    pub async fn run(mut self) {
+        let (mut pause, mut urgent) = (RETRY.0, true);
+        loop {
+            let proof = *self.asked.borrow_and_update();
+            match self.prove_with_patience(urgent).await {
+                Ok(()) => {
+                    pause = RETRY.0;
+                    self.up(proof);
+                    urgent = match self.keep_watch().await {
+                        Ok(asked) => asked,
+                        Err(unfit) => {
+                            self.down(&unfit);
+                            true
+                        }
+                    };
+                }
+                Err(unfit) => {
+                    self.down(&unfit);
+                    _ = timeout(pause, self.asked.changed()).await;
+                    pause = (pause * 2).min(RETRY.1);
+                }
+            }
+        }
+    }
+
+    /// A proof. One that was asked for, because a connection was lost, keeps writes waiting, so the instance counts as
+    /// down when it takes long; a routine one may take as long as heartbeats are answered: slow is not dead.
+    async fn prove_with_patience(&mut self, urgent: bool) -> Result<(), Unfit> {
+        let watched = Arc::clone(&self.watched);
+        let report = &self.report;
+        let mut identity = self.identity.clone();
+        let result = {
+            let proof = timeout(PROOF_LIMIT, prove(&watched.instance, &mut identity, report));
+            tokio::pin!(proof);
+            loop {
+                if let Ok(ended) = timeout(PROOF_PATIENCE, &mut proof).await {
+                    break ended.unwrap_or_else(|_| Err(Unfit::hung("its canary write stays unanswered")));
+                }
+                if watched.health().down.is_none() {
+                    let unfit = if urgent {
+                        Some(Unfit::hung("its proof takes long"))
+                    } else {
+                        heartbeat(&watched.instance).await.err()
+                    };
+                    unfit.into_iter().for_each(|unfit| mark_down(&watched, report, &unfit));
+                }
+            }
+        };
+        self.identity = identity;
+        let lost = watched.lost.borrow().clone();
+        lost.map_or(result, |why| Err(Unfit::wrong(why)))
+    }
+
+    /// Heartbeats until the next canary write is due (`Ok(false)`), a proof is asked for (`Ok(true)`), or something is
+    /// wrong.
+    async fn keep_watch(&mut self) -> Result<bool, Unfit> {
+        let next_canary = Instant::now() + CANARY_PAUSE;
+        loop {
+            if let Ok(Ok(())) = timeout(HEARTBEAT_PAUSE, self.asked.changed()).await {
+                return Ok(true);
+            }
+            heartbeat(&self.watched.instance).await?;
+            self.watched.note(|health| health.last_answer = Some(Instant::now()));
+            if Instant::now() >= next_canary {
+                return Ok(false);
+            }
+        }
+    }
+
+    fn up(&self, proof: u64) {
+        self.watched.note(|health| {
+            if health.down.take().is_some() {
+                health.since = Instant::now();
+                tracing::info!(instance = self.watched.instance.name, "instance is up");
+            }
+            health.detail.clear();
+            health.last_answer = Some(Instant::now());
+            health.consecutive_failures = 0;
+        });
+        self.watched.instance.set_available(true);
+        (self.report)(Report::Up { proof });
+    }
+
+    fn down(&self, unfit: &Unfit) {
+        mark_down(&self.watched, &self.report, unfit);
+    }
+}
+
+fn mark_down(watched: &Watched, report: &(dyn Fn(Report) + Send + Sync), unfit: &Unfit) {
+    watched.note(|health| {
+        if health.down != Some(unfit.reason) || health.consecutive_failures == 0 {
+            health.since = Instant::now();
+            let (name, reason) = (&watched.instance.name, unfit.reason.word());
+            tracing::warn!(instance = name, reason, detail = unfit.detail, "instance is down");
+        }
+        health.down = Some(unfit.reason);
+        health.detail.clone_from(&unfit.detail);
+        health.consecutive_failures += 1;
+    });
+    watched.instance.set_available(false);
+    report(Report::Down(unfit.reason));
+}
+
+/// Proves once that the instance is ours and can write; writes our marker on an empty one that never had it.
+///
+/// # Errors
+/// [`Unfit`] with the reason.
+pub async fn prove(
+    instance: &Instance,
+    identity: &mut Identity,
+    report: &(dyn Fn(Report) + Send + Sync),
+) -> Result<(), Unfit> {
+    heartbeat(instance).await?;
+    let failed = |error: MarkerError| Unfit::from_error(&error);
+    let collection = match marker::read(instance).await.map_err(failed)? {
+        Found::Marker(found, collection) => {
+            check(instance, identity, &found)?;
+            identity.counter = identity.counter.max(found.counter);
+            collection
+        }
+        Found::Empty if identity.joined => {
+            return Err(Unfit::wrong(
+                "it came back empty: it lost what it had acknowledged, and gets no reads and no writes until \
+                 it is rebuilt"
+                    .to_owned(),
+            ));
+        }
+        Found::Empty => marker::prepare(instance).await.map_err(failed)?,
+        Found::Unfinished(_) if identity.joined => {
+            return Err(Unfit::wrong("its marker's record is gone: it lost state".to_owned()));
+        }
+        Found::Unfinished(collection) => collection,
+        Found::Foreign(what) => {
+            return Err(Unfit::wrong(format!(
+                "it holds data but not our marker ({what}); start with an empty server, or name another one"
+            )));
+        }
+    };
+    let marker = Marker {
+        cluster: identity.cluster.clone(),
+        instance: instance.name.clone(),
+        counter: identity.counter + 1,
+    };
+    marker::write(instance, collection, &marker).await.map_err(failed)?;
+    identity.counter = marker.counter;
+    if !std::mem::replace(&mut identity.joined, true) {
+        report(Report::Joined);
+    }
+    report(Report::Marked(marker.counter));
+    Ok(())
+}
+
+fn check(instance: &Instance, identity: &Identity, found: &Marker) -> Result<(), Unfit> {
+    if found.cluster != identity.cluster {
+        return Err(Unfit::wrong(format!(
+            "it belongs to another Isochrome cluster ({}), ours is {}",
+            found.cluster, identity.cluster
+        )));
+    }
+    if found.instance != instance.name {
+        return Err(Unfit::wrong(format!(
+            "it is the instance {:?} under another address; each instance must be a server of its own",
+            found.instance
+        )));
+    }
+    if found.counter + MARKER_SLACK < identity.counter {
+        return Err(Unfit::wrong(format!(
+            "it came back older than what it had acknowledged (marker {}, expected {} or more), and gets no reads \
+             and no writes until it is rebuilt",
+            found.counter, identity.counter
+        )));
+    }
+    Ok(())
+}
+
+async fn heartbeat(instance: &Instance) -> Result<(), Unfit> {
+    let unfit = |reason, detail| Unfit { reason, detail, wrong_server: false };
+    let call = instance.call(Method::GET, "/api/v2/heartbeat", Bytes::new());
+    match timeout(HUNG_AFTER, call).await {
+        Err(_) => Err(unfit(DownReason::Hung, format!("no heartbeat for {} s", HUNG_AFTER.as_secs()))),
+        Ok(Err(error)) => Err(unfit(DownReason::Refused, error.to_string())),
+        Ok(Ok(reply)) if !reply.is_success() => {
+            Err(unfit(DownReason::Refused, format!("its heartbeat is answered {}", reply.status)))
+        }
+        Ok(Ok(_)) => Ok(()),
+    }
+}

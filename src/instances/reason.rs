@@ -1,0 +1,27 @@
+//! Why an instance takes no requests.
+
+/// Why an instance takes no requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DownReason {
+    /// It refuses connections, or closed them.
+    Refused,
+    /// Its heartbeats stay unanswered.
+    Hung,
+    /// A canary write got a definite error.
+    CannotWrite,
+    /// Its marker is not ours, or older than what it has acknowledged: it lost state, or never was ours.
+    LostState,
+}
+
+impl DownReason {
+    /// The word that operators see.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::Hung => "hung",
+            Self::CannotWrite => "cannot write",
+            Self::LostState => "lost state",
+        }
+    }
+}
