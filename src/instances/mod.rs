@@ -1,6 +1,8 @@
-//! The Chroma servers: connections to them, and what is known of their health.
+//! The Chroma servers: connections to them, what is known of their health, and those of our own.
 
 pub mod client;
 pub mod health;
+pub mod managed;
 pub mod marker;
+pub mod processes;
 pub mod reason;
