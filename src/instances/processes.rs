@@ -29,10 +29,7 @@ pub fn who_listens(port: u16) -> Option<ProcessName> {
     let inode = listening_inode(port)?;
     let socket = PathBuf::from(format!("socket:[{inode}]"));
     let holder = find(|pid| open_files(pid).any(|target| target == socket));
-    let hidden = || ProcessName {
-        pid: None,
-        command: "a process of another user".to_owned(),
-    };
+    let hidden = || ProcessName { pid: None, command: "a process of another user".to_owned() };
     Some(holder.map_or_else(hidden, name))
 }
 
@@ -50,9 +47,7 @@ pub fn started_with(variable: &str, value: &str) -> Option<u32> {
 pub fn has_environment(pid: u32, variable: &str, value: &str) -> bool {
     let wanted = format!("{variable}={value}");
     let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-    environment
-        .split(|byte| *byte == 0)
-        .any(|entry| entry == wanted.as_bytes())
+    environment.split(|byte| *byte == 0).any(|entry| entry == wanted.as_bytes())
 }
 
 /// What tells a process from a later one with its pid.
@@ -92,17 +87,12 @@ fn name(pid: u32) -> ProcessName {
         "" => "a process".to_owned(),
         command => command.to_owned(),
     };
-    ProcessName {
-        pid: Some(pid),
-        command,
-    }
+    ProcessName { pid: Some(pid), command }
 }
 
 fn find(wanted: impl Fn(u32) -> bool) -> Option<u32> {
     let processes = fs::read_dir("/proc").ok()?;
-    processes
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .find(|pid| wanted(*pid))
+    processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).find(|pid| wanted(*pid))
 }
 
 fn open_files(pid: u32) -> impl Iterator<Item = PathBuf> {
@@ -117,16 +107,13 @@ fn listening_inode(port: u16) -> Option<u64> {
     const LISTENING: &str = "0A";
     let tables = ["/proc/self/net/tcp", "/proc/self/net/tcp6"]
         .map(|path| fs::read_to_string(path).unwrap_or_default());
-    tables
-        .iter()
-        .flat_map(|table| table.lines().skip(1))
-        .find_map(|line| {
-            let fields: Vec<&str> = line.split_whitespace().collect();
-            let (local, state, inode) = (fields.get(1)?, fields.get(3)?, fields.get(9)?);
-            let (_, local_port) = local.rsplit_once(':')?;
-            let listens = *state == LISTENING && u16::from_str_radix(local_port, 16) == Ok(port);
-            listens.then(|| inode.parse().ok())?
-        })
+    tables.iter().flat_map(|table| table.lines().skip(1)).find_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let (local, state, inode) = (fields.get(1)?, fields.get(3)?, fields.get(9)?);
+        let (_, local_port) = local.rsplit_once(':')?;
+        let listens = *state == LISTENING && u16::from_str_radix(local_port, 16) == Ok(port);
+        listens.then(|| inode.parse().ok())?
+    })
 }
 
 #[cfg(test)]
@@ -160,11 +147,7 @@ mod tests {
 
     #[test]
     fn a_process_is_known_by_its_start_and_its_environment() {
-        let mut child = std::process::Command::new("sleep")
-            .arg("60")
-            .env("TEST_MARK", "x1")
-            .spawn()
-            .unwrap();
+        let mut child = std::process::Command::new("sleep").arg("60").env("TEST_MARK", "x1").spawn().unwrap();
         let started = stat(child.id()).unwrap();
         assert!(!started.ended);
         assert!(started.start_ticks >= stat(std::process::id()).unwrap().start_ticks);

@@ -14,11 +14,7 @@ pub(super) fn find(
 ) -> Result<PathBuf, ManagedError> {
     if let Some(command) = configured {
         let bare = command.components().count() == 1 && !command.is_absolute();
-        let found = if bare {
-            on_path(command, search_path)
-        } else {
-            executable(command)
-        };
+        let found = if bare { on_path(command, search_path) } else { executable(command) };
         return found.ok_or_else(|| ManagedError::NotExecutable(command.to_path_buf()));
     }
     let private = data_dir.join("venv/bin/chroma");
@@ -34,11 +30,7 @@ fn on_path(command: &Path, search_path: Option<&str>) -> Option<PathBuf> {
 fn executable(path: &Path) -> Option<PathBuf> {
     let metadata = std::fs::metadata(path).ok()?;
     let runs = metadata.is_file() && metadata.permissions().mode() & 0o111 != 0;
-    if runs {
-        std::path::absolute(path).ok()
-    } else {
-        None
-    }
+    if runs { std::path::absolute(path).ok() } else { None }
 }
 
 #[cfg(test)]
@@ -60,10 +52,7 @@ mod tests {
         let search = bin.to_str();
 
         let words = find(None, root, search).unwrap_err().to_string();
-        assert!(
-            words.contains("venv/bin/chroma") && words.contains("managed.command"),
-            "{words}"
-        );
+        assert!(words.contains("venv/bin/chroma") && words.contains("managed.command"), "{words}");
 
         let on_path = install(&bin.join("chroma"));
         assert_eq!(find(None, root, search).unwrap(), on_path);
@@ -80,12 +69,8 @@ mod tests {
         install(&dir.path().join("venv/bin/chroma"));
         let plain = dir.path().join("plain");
         std::fs::write(&plain, "").unwrap();
-        for command in [
-            plain,
-            dir.path().join("missing"),
-            dir.path().to_path_buf(),
-            PathBuf::from("missing"),
-        ] {
+        for command in [plain, dir.path().join("missing"), dir.path().to_path_buf(), PathBuf::from("missing")]
+        {
             let error = find(Some(&command), dir.path(), None).unwrap_err();
             assert!(matches!(error, ManagedError::NotExecutable(named) if named == command));
         }

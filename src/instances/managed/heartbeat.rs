@@ -16,19 +16,10 @@ pub(super) async fn answers(url: &InstanceUrl, timeout: Duration) -> bool {
 
 async fn ask(url: &InstanceUrl) -> Option<()> {
     const MAX_ANSWER_BYTES: usize = 1 << 10;
-    let client = Client::builder(TokioExecutor::new())
-        .pool_max_idle_per_host(0)
-        .build_http::<Empty<Bytes>>();
-    let answer = client
-        .get(format!("{url}/api/v2/heartbeat").parse().ok()?)
-        .await
-        .ok()?;
+    let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build_http::<Empty<Bytes>>();
+    let answer = client.get(format!("{url}/api/v2/heartbeat").parse().ok()?).await.ok()?;
     let good = answer.status().is_success();
-    let body = Limited::new(answer.into_body(), MAX_ANSWER_BYTES)
-        .collect()
-        .await
-        .ok()?
-        .to_bytes();
+    let body = Limited::new(answer.into_body(), MAX_ANSWER_BYTES).collect().await.ok()?.to_bytes();
     let heartbeat: serde_json::Value = serde_json::from_slice(&body).ok()?;
     (good && heartbeat.get("nanosecond heartbeat").is_some()).then_some(())
 }

@@ -15,9 +15,7 @@ pub(super) struct LogFile {
 
 impl LogFile {
     pub(super) fn new(directory: &Path) -> Self {
-        Self {
-            path: directory.join("server.log"),
-        }
+        Self { path: directory.join("server.log") }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -47,16 +45,11 @@ impl LogFile {
     pub(super) fn last_line(&self) -> Option<String> {
         let mut file = File::open(&self.path).ok()?;
         let length = file.metadata().ok()?.len();
-        file.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES)))
-            .ok()?;
+        file.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES))).ok()?;
         let mut tail = Vec::new();
         file.take(TAIL_BYTES).read_to_end(&mut tail).ok()?;
         let tail = String::from_utf8_lossy(&tail);
-        tail.lines()
-            .rev()
-            .map(str::trim)
-            .find(|line| !line.is_empty())
-            .map(str::to_owned)
+        tail.lines().rev().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned)
     }
 }
 
@@ -77,11 +70,7 @@ mod tests {
             writer.write_all(&line).unwrap();
         }
         log.bound().unwrap();
-        assert_eq!(
-            fs::metadata(log.path()).unwrap().len(),
-            8 << 20,
-            "at the limit it stays"
-        );
+        assert_eq!(fs::metadata(log.path()).unwrap().len(), 8 << 20, "at the limit it stays");
 
         writer.write_all(b"\nthe last straw\n\n").unwrap();
         assert_eq!(log.last_line().unwrap(), "the last straw");

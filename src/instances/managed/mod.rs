@@ -115,18 +115,10 @@ impl ManagedServers {
         let search_path = std::env::var("PATH").ok();
         let command = executable::find(config.command.as_deref(), data_dir, search_path.as_deref())?;
         let (stop, stop_requests) = watch::channel(None);
-        let mut this = Self {
-            servers: Vec::new(),
-            stop,
-            supervisors: JoinSet::new(),
-        };
+        let mut this = Self { servers: Vec::new(), stop, supervisors: JoinSet::new() };
         for (name, record, directory) in prepare(data_dir)? {
             let (state, states) = watch::channel(ServerState::Starting);
-            this.servers.push(ManagedServer {
-                name,
-                url: InstanceUrl::loopback(record.port),
-                state: states,
-            });
+            this.servers.push(ManagedServer { name, url: InstanceUrl::loopback(record.port), state: states });
             let supervisor = Supervisor {
                 name,
                 directory,
@@ -176,10 +168,7 @@ fn prepare(data_dir: &Path) -> Result<Vec<(&'static str, Record, PathBuf)>, Mana
     let mut new = Vec::new();
     for name in NAMES {
         let directory = data_dir.join("instances").join(name);
-        let io = |source| ManagedError::Io {
-            path: directory.clone(),
-            source,
-        };
+        let io = |source| ManagedError::Io { path: directory.clone(), source };
         std::fs::create_dir_all(&directory).map_err(io)?;
         let directory = directory.canonicalize().map_err(io)?;
         match Record::read(&directory)? {
@@ -195,10 +184,7 @@ fn prepare(data_dir: &Path) -> Result<Vec<(&'static str, Record, PathBuf)>, Mana
         let port = ports::choose(&taken, seed).ok_or(ManagedError::NoPort)?;
         taken.push(port);
         let record = Record::new(&directory, port);
-        record.write().map_err(|source| ManagedError::Io {
-            path: record::file(&directory),
-            source,
-        })?;
+        record.write().map_err(|source| ManagedError::Io { path: record::file(&directory), source })?;
         prepared.push((name, record, directory));
     }
     prepared.sort_by_key(|(name, ..)| *name);

@@ -46,18 +46,12 @@ impl Identity {
 impl Launched {
     /// A start that is about to be made.
     pub(super) fn new() -> Self {
-        Self {
-            mark: uuid::Uuid::new_v4().to_string(),
-            process: None,
-        }
+        Self { mark: uuid::Uuid::new_v4().to_string(), process: None }
     }
 
     /// The same start with the process that it brought.
     pub(super) fn with(self, process: &ServerProcess) -> Self {
-        Self {
-            process: Some(process.identity),
-            ..self
-        }
+        Self { process: Some(process.identity), ..self }
     }
 
     /// The process of this start, if it still runs. A process that only has the pid is another one.
@@ -105,10 +99,7 @@ impl ServerProcess {
             .process_group(0)
             .spawn()?;
         match child.id().ok_or_else(gone).and_then(Self::attach) {
-            Ok(process) => Ok(Self {
-                child: Some(child),
-                ..process
-            }),
+            Ok(process) => Ok(Self { child: Some(child), ..process }),
             Err(error) => {
                 let _ = child.start_kill();
                 Err(error)
@@ -121,15 +112,8 @@ impl ServerProcess {
         // The handle first: what is read of the pid afterwards is then true of the handle's process.
         let handle = pidfd_open(raw, PidfdFlags::empty())?;
         let stat = processes::stat(pid).ok_or_else(gone)?;
-        let identity = Identity {
-            pid,
-            start_ticks: stat.start_ticks,
-        };
-        Ok(Self {
-            identity,
-            handle,
-            child: None,
-        })
+        let identity = Identity { pid, start_ticks: stat.start_ticks };
+        Ok(Self { identity, handle, child: None })
     }
 
     pub(super) fn pid(&self) -> u32 {
@@ -167,9 +151,7 @@ impl ServerProcess {
     /// as its own child; the group cannot be another's as long as we have not seen the child end.
     fn signal(&self, signal: Signal) {
         let unseen = self.child.as_ref().and_then(Child::id);
-        let group = unseen
-            .and_then(|pid| i32::try_from(pid).ok())
-            .and_then(Pid::from_raw);
+        let group = unseen.and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
         // The only error is that it has ended, which is what we want.
         let _ = match group {
             Some(group) => kill_process_group(group, signal),

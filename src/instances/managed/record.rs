@@ -27,12 +27,7 @@ pub(super) struct Record {
 
 impl Record {
     pub(super) fn new(directory: &Path, port: u16) -> Self {
-        Self {
-            version: VERSION,
-            directory: directory.to_path_buf(),
-            port,
-            launched: None,
-        }
+        Self { version: VERSION, directory: directory.to_path_buf(), port, launched: None }
     }
 
     /// Reads the record of the server in this (canonical) directory; `None` when it has none yet.
@@ -43,10 +38,8 @@ impl Record {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(ManagedError::Io { path, source }),
         };
-        let record: Self = serde_json::from_slice(&bytes).map_err(|error| ManagedError::BadRecord {
-            path: path.clone(),
-            reason: error.to_string(),
-        })?;
+        let record: Self = serde_json::from_slice(&bytes)
+            .map_err(|error| ManagedError::BadRecord { path: path.clone(), reason: error.to_string() })?;
         if record.version != VERSION {
             let reason = format!("its version is {}, this program knows {VERSION}", record.version);
             return Err(ManagedError::BadRecord { path, reason });
@@ -95,33 +88,17 @@ mod tests {
         record.launched = Some(Launched::new());
         record.write().unwrap();
         fs::copy(file(original.path()), file(copy.path())).unwrap();
-        assert_eq!(
-            Record::read(copy.path()).unwrap(),
-            Some(Record::new(copy.path(), 18_000))
-        );
+        assert_eq!(Record::read(copy.path()).unwrap(), Some(Record::new(copy.path(), 18_000)));
     }
 
     #[test]
     fn a_record_that_we_cannot_read_is_not_guessed_at() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(file(dir.path()), "{").unwrap();
-        assert!(
-            Record::read(dir.path())
-                .unwrap_err()
-                .to_string()
-                .contains("server.json")
-        );
+        assert!(Record::read(dir.path()).unwrap_err().to_string().contains("server.json"));
 
-        let newer = Record {
-            version: 2,
-            ..Record::new(dir.path(), 18_000)
-        };
+        let newer = Record { version: 2, ..Record::new(dir.path(), 18_000) };
         newer.write().unwrap();
-        assert!(
-            Record::read(dir.path())
-                .unwrap_err()
-                .to_string()
-                .contains("version is 2")
-        );
+        assert!(Record::read(dir.path()).unwrap_err().to_string().contains("version is 2"));
     }
 }

@@ -66,14 +66,8 @@ impl Supervisor {
     async fn one_life(&mut self) -> Result<(), String> {
         self.publish(ServerState::Starting);
         let mut running = match self.adopt().await {
-            Some(process) => Running {
-                process,
-                adopted: true,
-            },
-            None => Running {
-                process: self.start().await?,
-                adopted: false,
-            },
+            Some(process) => Running { process, adopted: true },
+            None => Running { process: self.start().await?, adopted: false },
         };
         let mut stop = self.stop.clone();
         let ended = tokio::select! {
@@ -98,11 +92,7 @@ impl Supervisor {
             return Some(process);
         }
         let pid = process.pid();
-        tracing::warn!(
-            instance = self.name,
-            pid,
-            "stopping a server that survived and does not answer"
-        );
+        tracing::warn!(instance = self.name, pid, "stopping a server that survived and does not answer");
         process.stop(REPLACE_GRACE).await;
         None
     }

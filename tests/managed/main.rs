@@ -1,136 +1,31 @@
 //! Real Chroma servers under supervision: they come back when they die, are found again when
 //! Isochrome died, and nothing that is not ours is touched.
 //!
-//! Needs a `chroma` executable: `.venv/bin/chroma`, or the one in ISOCHROME_MANAGED_COMMAND.
-#![allow(
-    clippy::unwrap_used,
-    reason = "in tests, helpers included, a failed unwrap is the verdict"
-)]
+//! Needs a `chroma` executable: `.venv/bin/chroma`, or the one in `ISOCHROME_MANAGED_COMMAND`.
+#![allow(clippy::unwrap_used, reason = "in tests, helpers included, a failed unwrap is the verdict")]
 
-use std::io::{BufRead, BufReader, Read, Write};
+mod data;
+
+use std::io::Write;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
-use isochrome::config::ManagedConfig;
 use isochrome::instances::managed::{ManagedServer, ManagedServers, ServerState};
 use isochrome::instances::processes;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::Value;
 
+use data::{Data, SUPERVISE, chroma, config, runs, signal};
+
 const GRACE: Duration = Duration::from_secs(20);
-/// Tells the test binary, started again by a test, to be the Isochrome that is killed.
-const SUPERVISE: &str = "ISOCHROME_TEST_SUPERVISE";
-
-/// A data directory. What still runs on it at the end of a test is ended.
-struct Data(tempfile::TempDir);
-
-impl Data {
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn path(&self) -> PathBuf {
-        self.0.path().canonicalize().unwrap()
-    }
-
-    fn start(&self) -> ManagedServers {
-        ManagedServers::start(&config(chroma()), &self.path()).unwrap()
-    }
-
-    fn record_file(&self, name: &str) -> PathBuf {
-        self.path().join("instances").join(name).join("server.json")
-    }
-
-    fn record(&self, name: &str) -> Value {
-        serde_json::from_slice(&std::fs::read(self.record_file(name)).unwrap()).unwrap()
-    }
-
-    /// Changes what is on file, as a crash at another moment would have left it.
-    fn change_record(&self, name: &str, change: impl FnOnce(&mut Value)) {
-        let mut record = self.record(name);
-        change(&mut record);
-        std::fs::write(self.record_file(name), record.to_string()).unwrap();
-    }
-
-    fn pid_on_file(&self, name: &str) -> u32 {
-        u32::try_from(self.record(name)["launched"]["process"]["pid"].as_u64().unwrap()).unwrap()
-    }
-
-    /// Leaves two servers running whose Isochrome was killed.
-    fn with_survivors(&self) -> [u32; 2] {
-        let mut isochrome = Command::new(std::env::current_exe().unwrap())
-            .args([
-                "--exact",
-                "the_process_that_is_killed",
-                "--ignored",
-                "--nocapture",
-            ])
-            .env(SUPERVISE, self.path())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut out = BufReader::new(isochrome.stdout.take().unwrap());
-        let mut line = String::new();
-        while !line.contains("supervising") {
-            line.clear();
-            assert_ne!(
-                out.read_line(&mut line).unwrap(),
-                0,
-                "it ended before its servers ran"
-            );
-        }
-        isochrome.kill().unwrap();
-        isochrome.wait().unwrap();
-        // Ends only if no server holds the pipe.
-        out.read_to_end(&mut Vec::new()).unwrap();
-        ["a", "b"].map(|name| self.pid_on_file(name))
-    }
-}
-
-impl Drop for Data {
-    fn drop(&mut self) {
-        while let Some(pid) = processes::who_opens(&self.path()).and_then(|holder| holder.pid) {
-            if pid == std::process::id() {
-                break;
-            }
-            signal(pid, Signal::KILL);
-            std::thread::yield_now();
-        }
-    }
-}
-
-fn chroma() -> PathBuf {
-    std::env::var_os("ISOCHROME_MANAGED_COMMAND").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/chroma"),
-        PathBuf::from,
-    )
-}
-
-fn config(command: PathBuf) -> ManagedConfig {
-    ManagedConfig {
-        command: Some(command),
-        start_timeout: Duration::from_mins(1),
-    }
-}
-
-fn signal(pid: u32, signal: Signal) {
-    let _ = kill_process(Pid::from_raw(i32::try_from(pid).unwrap()).unwrap(), signal);
-}
-
-fn runs(pid: u32) -> bool {
-    processes::stat(pid).is_some_and(|stat| !stat.ended)
-}
 
 /// Waits for the server to run, and gives its pid and whether it was adopted.
 async fn running(server: &ManagedServer) -> (u32, bool) {
     let mut state = server.state.clone();
-    let running = state
-        .wait_for(|state| matches!(state, ServerState::Running { .. }))
-        .await
-        .unwrap();
+    let running = state.wait_for(|state| matches!(state, ServerState::Running { .. })).await.unwrap();
     match *running {
         ServerState::Running { pid, adopted } => (pid, adopted),
         _ => unreachable!(),
@@ -139,10 +34,7 @@ async fn running(server: &ManagedServer) -> (u32, bool) {
 
 async fn failure(server: &ManagedServer) -> String {
     let mut state = server.state.clone();
-    let failed = state
-        .wait_for(|state| matches!(state, ServerState::Restarting { .. }))
-        .await
-        .unwrap();
+    let failed = state.wait_for(|state| matches!(state, ServerState::Restarting { .. })).await.unwrap();
     match &*failed {
         ServerState::Restarting { reason, .. } => reason.clone(),
         _ => unreachable!(),
@@ -168,19 +60,8 @@ async fn two_servers_run_in_order_stop_and_keep_their_ports() {
     let data = Data::new();
     let servers = data.start();
     assert_eq!(servers.first_starts().await, []);
-    let urls: Vec<String> = servers
-        .servers()
-        .iter()
-        .map(|server| server.url.to_string())
-        .collect();
-    assert_eq!(
-        servers
-            .servers()
-            .iter()
-            .map(|server| server.name)
-            .collect::<Vec<_>>(),
-        ["a", "b"]
-    );
+    let urls: Vec<String> = servers.servers().iter().map(|server| server.url.to_string()).collect();
+    assert_eq!(servers.servers().iter().map(|server| server.name).collect::<Vec<_>>(), ["a", "b"]);
     assert_ne!(urls[0], urls[1]);
 
     let mut pids = Vec::new();
@@ -203,28 +84,14 @@ async fn two_servers_run_in_order_stop_and_keep_their_ports() {
 
     let again = data.start();
     assert_eq!(again.first_starts().await, []);
-    assert_eq!(
-        again
-            .servers()
-            .iter()
-            .map(|server| server.url.to_string())
-            .collect::<Vec<_>>(),
-        urls
-    );
+    assert_eq!(again.servers().iter().map(|server| server.url.to_string()).collect::<Vec<_>>(), urls);
     again.stop(GRACE).await;
 }
 
 /// A Ctrl-C in our terminal must not reach it, and it must not hold our terminal or pipes.
 fn assert_own_group_and_output(pid: u32, directory: &Path) {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let group = stat
-        .rsplit_once(')')
-        .unwrap()
-        .1
-        .split_whitespace()
-        .nth(2)
-        .unwrap()
-        .to_owned();
+    let group = stat.rsplit_once(')').unwrap().1.split_whitespace().nth(2).unwrap().to_owned();
     assert_eq!(group, pid.to_string());
     let open = |fd: u32| std::fs::read_link(format!("/proc/{pid}/fd/{fd}")).unwrap();
     assert_eq!(open(0), Path::new("/dev/null"));
@@ -330,20 +197,9 @@ async fn a_port_or_directory_of_somebody_else_is_named_and_waited_for() {
     let failed = servers.first_starts().await;
     let me = format!("(pid {})", std::process::id());
     assert_eq!(failed.len(), 2, "{failed:?}");
-    assert!(
-        failed[0].1.starts_with(&format!("port {port} is taken by ")),
-        "{failed:?}"
-    );
-    assert!(
-        failed[1]
-            .1
-            .starts_with(&format!("{} is in use by ", directory.display())),
-        "{failed:?}"
-    );
-    assert!(
-        failed.iter().all(|(_, reason)| reason.contains(&me)),
-        "{failed:?}"
-    );
+    assert!(failed[0].1.starts_with(&format!("port {port} is taken by ")), "{failed:?}");
+    assert!(failed[1].1.starts_with(&format!("{} is in use by ", directory.display())), "{failed:?}");
+    assert!(failed.iter().all(|(_, reason)| reason.contains(&me)), "{failed:?}");
 
     drop((listener, file));
     for server in servers.servers() {
@@ -356,22 +212,13 @@ async fn a_port_or_directory_of_somebody_else_is_named_and_waited_for() {
 async fn a_script_that_stays_in_front_of_the_server_is_refused_and_leaves_nothing_behind() {
     let data = Data::new();
     let script = data.path().join("wrapper");
-    std::fs::write(
-        &script,
-        format!("#!/bin/sh\n'{}' \"$@\" &\nwait\n", chroma().display()),
-    )
-    .unwrap();
+    std::fs::write(&script, format!("#!/bin/sh\n'{}' \"$@\" &\nwait\n", chroma().display())).unwrap();
     std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
 
     let servers = ManagedServers::start(&config(script), &data.path()).unwrap();
     let failed = servers.first_starts().await;
     assert_eq!(failed.len(), 2, "{failed:?}");
-    assert!(
-        failed
-            .iter()
-            .all(|(_, reason)| reason.contains("let it end with exec")),
-        "{failed:?}"
-    );
+    assert!(failed.iter().all(|(_, reason)| reason.contains("let it end with exec")), "{failed:?}");
     servers.stop(GRACE).await;
     // The script is gone at once; the servers were asked to end with it and take a moment.
     let instances = data.path().join("instances");
@@ -392,16 +239,9 @@ async fn a_server_that_cannot_start_says_why_and_is_stopped_while_it_waits() {
     let failed = servers.first_starts().await;
     assert_eq!(failed.len(), 2);
     for (_, reason) in &failed {
-        assert!(
-            reason.contains("exit status: 3") && reason.contains("the disk is on fire"),
-            "{reason}"
-        );
+        assert!(reason.contains("exit status: 3") && reason.contains("the disk is on fire"), "{reason}");
     }
-    let states: Vec<_> = servers
-        .servers()
-        .iter()
-        .map(|server| server.state.clone())
-        .collect();
+    let states: Vec<_> = servers.servers().iter().map(|server| server.state.clone()).collect();
     servers.stop(GRACE).await;
     assert!(states.iter().all(|state| *state.borrow() == ServerState::Stopped));
 }
