@@ -1,0 +1,131 @@
+//! Transactions that the checkpoint does not hold yet.
+
+use std::collections::{HashMap, VecDeque};
+
+use super::record::{Answer, Lsn, Record};
+use super::state::{StoredTransaction, TransactionState};
+
+/// What became of an entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Answered {
+    /// The record that told it.
+    seq: u64,
+    state: TransactionState,
+    decided_ms: Option<u64>,
+    answer: Answer,
+}
+
+#[derive(Debug)]
+enum Noted {
+    Logged(String),
+    Answered(Lsn),
+}
+
+/// An overlay over the checkpoint's transactions, fed by the writer, shortened by the checkpointer.
+#[derive(Debug, Default)]
+pub struct Fresh {
+    logged: HashMap<String, StoredTransaction>,
+    answered: HashMap<Lsn, Answered>,
+    noted: VecDeque<(u64, Noted)>,
+    /// Rises whenever something is forgotten, so that a reader of both can tell that it read across that.
+    generation: u64,
+}
+
+impl Fresh {
+    /// Takes in a durable record.
+    pub fn note(&mut self, seq: u64, at_ms: u64, record: &Record) {
+        match record {
+            Record::Entry(entry) => {
+                if let Some(transaction) = StoredTransaction::logged(entry.lsn, &entry.head)
+                    && !self.logged.contains_key(&transaction.id)
+                {
+                    self.noted.push_back((seq, Noted::Logged(transaction.id.clone())));
+                    self.logged.insert(transaction.id.clone(), transaction);
+                }
+            }
+            Record::Outcome(outcome) => {
+                for decision in &outcome.decisions {
+                    let state = TransactionState::of(&decision.verdict);
+                    self.answer(seq, decision.lsn, state, Some(at_ms), decision.verdict.answer());
+                }
+            }
+            Record::Suspect { lsn, answer, .. } => {
+                self.answer(seq, *lsn, TransactionState::Suspect, None, answer);
+            }
+            _ => {}
+        }
+    }
+
+    fn answer(
+        &mut self,
+        seq: u64,
+        lsn: Lsn,
+        state: TransactionState,
+        decided_ms: Option<u64>,
+        answer: &Answer,
+    ) {
+        if self
+            .answered
+            .get(&lsn)
+            .is_some_and(|known| known.decided_ms.is_some())
+        {
+            return;
+        }
+        self.noted.push_back((seq, Noted::Answered(lsn)));
+        self.answered.insert(
+            lsn,
+            Answered {
+                seq,
+                state,
+                decided_ms,
+                answer: answer.clone(),
+            },
+        );
+    }
+
+    /// A transaction logged after the checkpoint, as far as it has come.
+    #[must_use]
+    pub fn get(&self, id: &str) -> Option<StoredTransaction> {
+        let mut transaction = self.logged.get(id)?.clone();
+        self.complete(&mut transaction);
+        Some(transaction)
+    }
+
+    /// Adds to a transaction from the checkpoint what happened since.
+    pub fn complete(&self, transaction: &mut StoredTransaction) {
+        if transaction.decided_ms.is_none()
+            && let Some(answered) = self.answered.get(&transaction.lsn)
+        {
+            transaction.state = answered.state;
+            transaction.decided_ms = answered.decided_ms;
+            transaction.answer = Some(answered.answer.clone());
+        }
+    }
+
+    /// Forgets what the checkpoint holds now.
+    pub fn forget(&mut self, covered_seq: u64) {
+        while self.noted.front().is_some_and(|(seq, _)| *seq <= covered_seq) {
+            match self.noted.pop_front() {
+                Some((_, Noted::Logged(id))) => drop(self.logged.remove(&id)),
+                // A suspicion that is covered may have been followed by a verdict that is not.
+                Some((_, Noted::Answered(lsn))) => {
+                    if self
+                        .answered
+                        .get(&lsn)
+                        .is_some_and(|known| known.seq <= covered_seq)
+                    {
+                        self.answered.remove(&lsn);
+                    }
+                }
+                None => break,
+            }
+        }
+        self.generation += 1;
+    }
+
+    /// See the field.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+}

@@ -1,0 +1,366 @@
+//! The log as the rest of the program sees it.
+
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+
+use bytes::Bytes;
+use crossbeam_channel::{Sender, bounded, unbounded};
+use rusqlite::Connection;
+
+use super::cache::BodyCache;
+use super::checkpointer::{Checkpointer, Request};
+use super::engine::Engine;
+use super::error::{AppendError, LogError, OpenError};
+use super::fresh::Fresh;
+use super::lock::DirLock;
+use super::lock_unpoisoned;
+use super::open::{self, Opened, Recovered, Setup};
+use super::placement;
+use super::queue::{Admission, Item, NewEntry, Pending};
+use super::readers::{self};
+use super::record::{Body, Lsn, Record};
+use super::segment::SegmentEngine;
+use super::shared::Shared;
+use super::state::{self, StoredTransaction};
+use super::stats::{CommitTimes, WalStats, dir_bytes};
+use super::writer::{OnCommit, Writer};
+
+/// Threads that write large bodies.
+const BODY_THREADS: usize = 2;
+
+/// An open log. Share it in an [`Arc`]; every method takes `&self`.
+pub struct Wal {
+    shared: Arc<Shared>,
+    /// `None` once closed.
+    inputs: Mutex<Option<Inputs>>,
+    threads: Mutex<Option<Threads>>,
+    /// For looking transactions up.
+    state: Mutex<Connection>,
+    dir: std::path::PathBuf,
+}
+
+struct Inputs {
+    writer: Sender<Item>,
+    large: Sender<Vec<Pending>>,
+    checkpointer: Sender<Request>,
+    /// Records handed over since the start.
+    recorded: u64,
+}
+
+/// Joined in this order: each ends when those before it have.
+struct Threads {
+    bodies: Vec<JoinHandle<()>>,
+    writer: JoinHandle<()>,
+    checkpointer: JoinHandle<()>,
+    lock: DirLock,
+}
+
+impl Wal {
+    /// Opens the log of a data directory, makes it if it is new, and starts its threads. `on_commit` is called
+    /// from the writer thread, in commit order; it must not block and must not call [`close`](Self::close).
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn open(setup: &Setup<'_>, on_commit: OnCommit) -> Result<(Self, Recovered), OpenError> {
+        Self::open_with(setup, on_commit, |engine| Box::new(engine))
+    }
+
+    /// [`open`](Self::open) with an engine put around the real one.
+    pub(super) fn open_with(
+        setup: &Setup<'_>,
+        on_commit: OnCommit,
+        wrap: impl FnOnce(SegmentEngine) -> Box<dyn Engine>,
+    ) -> Result<(Self, Recovered), OpenError> {
+        let storage = |error: LogError| OpenError::Storage {
+            dir: setup.dir.to_owned(),
+            error,
+        };
+        let opened = open::open(setup)?;
+        let wal_dir = setup.dir.join("wal");
+        let durable = opened.ledger.durable_seq();
+        let engine = SegmentEngine::open(
+            &wal_dir,
+            opened.next_segment,
+            durable,
+            setup.options.segment_bytes,
+        )
+        .map_err(storage)?;
+        let state = state::connect(&state::path_of(setup.dir)).map_err(storage)?;
+        let Opened {
+            lock,
+            state: checkpoint,
+            mut ledger,
+            readers,
+            bodies,
+            next_segment,
+            recovered,
+        } = opened;
+        ledger.open_segment(next_segment, std::time::Instant::now());
+        let shared = Arc::new(Shared {
+            wal_dir,
+            options: setup.options.clone(),
+            admission: Admission::default(),
+            ledger: Mutex::new(ledger),
+            fresh: Mutex::new(Fresh::default()),
+            cache: Mutex::new(BodyCache::new(setup.options.cache_bytes)),
+            bodies,
+            readers,
+            commits: Mutex::default(),
+        });
+        let (inputs, threads) = start(&shared, wrap(engine), checkpoint, lock, on_commit)
+            .map_err(|error| storage(error.into()))?;
+        let wal = Self {
+            shared,
+            inputs: Mutex::new(Some(inputs)),
+            threads: Mutex::new(Some(threads)),
+            state: Mutex::new(state),
+            dir: setup.dir.to_owned(),
+        };
+        Ok((wal, recovered))
+    }
+
+    /// Hands a group to the log: it is committed as a whole, with consecutive LSNs, or refused as a whole.
+    /// Does not block. Groups get their LSNs in the order in which they become ready, which for large bodies
+    /// is after their files are synced.
+    ///
+    /// # Errors
+    /// See [`AppendError`]; nothing of the group is logged then, and no word of it comes through `on_commit`.
+    pub fn append(&self, group: Vec<NewEntry>) -> Result<(), AppendError> {
+        let options = &self.shared.options;
+        if group.is_empty() {
+            return Ok(());
+        }
+        let Item::Group(group) = Item::group(group) else {
+            return Ok(());
+        };
+        self.check_room()?;
+        let inputs = lock_unpoisoned(&self.inputs);
+        let inputs = inputs.as_ref().ok_or(AppendError::Closed)?;
+        self.shared.admission.enter(&group, options)?;
+        let sent = if placement::needs_files(&group, options.large_body_bytes) {
+            inputs.large.send(group).map_err(|unsent| unsent.0)
+        } else {
+            inputs
+                .writer
+                .send(Item::Group(group))
+                .map_err(|unsent| match unsent.0 {
+                    Item::Group(pending) | Item::Records(pending) | Item::Failed(pending, _) => pending,
+                })
+        };
+        sent.map_err(|group| {
+            self.shared.admission.leave(&group);
+            AppendError::Closed
+        })
+    }
+
+    fn check_room(&self) -> Result<(), AppendError> {
+        let options = &self.shared.options;
+        let ledger = lock_unpoisoned(&self.shared.ledger);
+        if ledger.pending().1 >= options.max_bytes {
+            return Err(AppendError::LogFull {
+                max_bytes: options.max_bytes,
+            });
+        }
+        let behind = ledger.durable_seq() - ledger.covered_seq();
+        if behind >= options.max_unchecked_records {
+            let error = LogError::Storage(format!("the checkpoint is {behind} records behind"));
+            return Err(AppendError::Unavailable(error));
+        }
+        Ok(())
+    }
+
+    /// Hands outcomes to the log and gives their running number: [`Committed::Records`](super::Committed::Records)
+    /// with at least this number tells that they are durable. Records of one call are committed as a whole, calls
+    /// in order; a failed commit is tried again until it succeeds. After [`close`](Self::close) they are lost.
+    pub fn record(&self, records: Vec<Record>) -> u64 {
+        let mut inputs = lock_unpoisoned(&self.inputs);
+        let Some(inputs) = inputs.as_mut() else {
+            tracing::error!(count = records.len(), "records came after the log was closed");
+            return 0;
+        };
+        if records.is_empty() {
+            return inputs.recorded;
+        }
+        inputs.recorded += records.len() as u64;
+        let recorded = inputs.recorded;
+        if inputs.writer.send(Item::records(records)).is_err() {
+            tracing::error!("records came after the log's writer died");
+        }
+        recorded
+    }
+
+    /// The body of an unfinished entry, from memory or from the files. Blocks.
+    ///
+    /// # Errors
+    /// [`LogError::Unknown`] for an entry that is not held, [`LogError::Damaged`] when what is read is not what
+    /// was written.
+    pub fn body(&self, lsn: Lsn) -> Result<Bytes, LogError> {
+        if let Some(body) = self.cached_body(lsn) {
+            return Ok(body);
+        }
+        let held = lock_unpoisoned(&self.shared.ledger).held(lsn).cloned();
+        let held = held.ok_or(LogError::Unknown(lsn))?;
+        let readers = &self.shared.readers;
+        let (place, bytes) =
+            readers.with(held.segment, |conn| readers::body(conn, held.segment, held.seq))?;
+        match place {
+            Body::Inline(_) => Ok(bytes),
+            Body::File {
+                name,
+                body_bytes,
+                crc32,
+            } => self.shared.bodies.read(&name, body_bytes, crc32),
+        }
+    }
+
+    /// The body of an entry, if it is in memory.
+    #[must_use]
+    pub fn cached_body(&self, lsn: Lsn) -> Option<Bytes> {
+        lock_unpoisoned(&self.shared.cache).get(lsn)
+    }
+
+    /// Tells that entries are applied, or void, on every instance, and that this is durable: their space may go.
+    /// Unknown ones are ignored.
+    pub fn finished(&self, lsns: &[Lsn]) {
+        lock_unpoisoned(&self.shared.ledger).finish(lsns);
+        let mut cache = lock_unpoisoned(&self.shared.cache);
+        for lsn in lsns {
+            cache.remove(*lsn);
+        }
+    }
+
+    /// A transaction by its id. Finished ones are known for `keep_s`, unfinished ones for ever. Blocks briefly.
+    ///
+    /// # Errors
+    /// The checkpoint cannot be read.
+    pub fn transaction(&self, id: &str) -> Result<Option<StoredTransaction>, LogError> {
+        loop {
+            let generation = {
+                let fresh = lock_unpoisoned(&self.shared.fresh);
+                if let Some(transaction) = fresh.get(id) {
+                    return Ok(Some(transaction));
+                }
+                fresh.generation()
+            };
+            let mut found = state::find(&lock_unpoisoned(&self.state), id)?;
+            let fresh = lock_unpoisoned(&self.shared.fresh);
+            // The checkpoint may have taken over, in between, what we did not see in either place.
+            if fresh.generation() == generation {
+                if let Some(transaction) = found.as_mut() {
+                    fresh.complete(transaction);
+                }
+                return Ok(found);
+            }
+        }
+    }
+
+    /// Brings the checkpoint up to date and gives space back now; returns when done.
+    ///
+    /// # Errors
+    /// The checkpoint cannot be written, or the log is closed.
+    pub fn checkpoint(&self) -> Result<(), LogError> {
+        let (reply, done) = bounded(1);
+        let requests = lock_unpoisoned(&self.inputs)
+            .as_ref()
+            .map(|inputs| inputs.checkpointer.clone());
+        requests
+            .ok_or(LogError::Closed)?
+            .send(Some(reply))
+            .map_err(|_| LogError::Closed)?;
+        done.recv().unwrap_or(Err(LogError::Closed))
+    }
+
+    /// The log's figures now. Looks at the sizes of files.
+    #[must_use]
+    pub fn stats(&self) -> WalStats {
+        let (queued_entries, queued_bytes, appended_entries, available) = self.shared.admission.figures();
+        let (commits, durable_entries): (CommitTimes, u64) = lock_unpoisoned(&self.shared.commits).clone();
+        let bodies = self.shared.bodies.disk_bytes().unwrap_or(0);
+        let segments = dir_bytes(&self.shared.wal_dir).unwrap_or(0);
+        let state = dir_bytes(&self.dir).unwrap_or(0);
+        let ledger = lock_unpoisoned(&self.shared.ledger);
+        let (pending_entries, pending_bytes, oldest_accepted_ms) = ledger.pending();
+        WalStats {
+            available,
+            durable_lsn: ledger.durable_lsn(),
+            appended_entries,
+            durable_entries,
+            queued_entries,
+            queued_bytes,
+            pending_entries,
+            pending_bytes,
+            oldest_accepted_ms,
+            durable_seq: ledger.durable_seq(),
+            covered_seq: ledger.covered_seq(),
+            segments: ledger.segments() as u64,
+            disk_bytes: bodies + segments + state,
+            commits,
+        }
+    }
+
+    /// Commits what waits, brings the checkpoint up to date and releases the directory. Blocks; a second call
+    /// does nothing.
+    pub fn close(&self) {
+        drop(lock_unpoisoned(&self.inputs).take());
+        let Some(threads) = lock_unpoisoned(&self.threads).take() else {
+            return;
+        };
+        for thread in threads
+            .bodies
+            .into_iter()
+            .chain([threads.writer, threads.checkpointer])
+        {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the log ended by a panic");
+            }
+        }
+        drop(threads.lock);
+    }
+}
+
+impl Drop for Wal {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+fn start(
+    shared: &Arc<Shared>,
+    engine: Box<dyn Engine>,
+    checkpoint: state::State,
+    lock: DirLock,
+    on_commit: OnCommit,
+) -> std::io::Result<(Inputs, Threads)> {
+    let (writer_in, writer_out) = unbounded();
+    let (large_in, large_out) = unbounded();
+    let (requests_in, requests_out) = unbounded();
+    let spawn = |name: &str| thread::Builder::new().name(format!("wal-{name}"));
+    let mut bodies = Vec::new();
+    for _ in 0..BODY_THREADS {
+        let (shared, groups, writer) = (Arc::clone(shared), large_out.clone(), writer_in.clone());
+        bodies.push(spawn("bodies").spawn(move || placement::run(&shared, &groups, &writer))?);
+    }
+    let writer = Writer::new(
+        Arc::clone(shared),
+        engine,
+        on_commit,
+        writer_out,
+        requests_in.clone(),
+    );
+    let writer = spawn("writer").spawn(move || writer.run())?;
+    let checkpointer = Checkpointer::new(Arc::clone(shared), checkpoint, requests_out);
+    let checkpointer = spawn("checkpoint").spawn(move || checkpointer.run())?;
+    let inputs = Inputs {
+        writer: writer_in,
+        large: large_in,
+        checkpointer: requests_in,
+        recorded: 0,
+    };
+    let threads = Threads {
+        bodies,
+        writer,
+        checkpointer,
+        lock,
+    };
+    Ok((inputs, threads))
+}
