@@ -37,11 +37,7 @@ impl BodyFiles {
                 fs::remove_file(file.path())?;
             }
         }
-        Ok(Self {
-            dir,
-            prefix: next_seq,
-            next: AtomicU64::new(0),
-        })
+        Ok(Self { dir, prefix: next_seq, next: AtomicU64::new(0) })
     }
 
     /// Writes a body, durable when this returns.
@@ -49,27 +45,16 @@ impl BodyFiles {
     /// # Errors
     /// The file could not be written; nothing of it stays.
     pub fn write(&self, body: &Bytes) -> Result<Body, LogError> {
-        let name = format!(
-            "{:016x}-{}",
-            self.prefix,
-            self.next.fetch_add(1, Ordering::Relaxed)
-        );
+        let name = format!("{:016x}-{}", self.prefix, self.next.fetch_add(1, Ordering::Relaxed));
         if let Err(error) = self.write_file(&name, body) {
             self.remove(&name);
             return Err(error);
         }
-        Ok(Body::File {
-            name,
-            body_bytes: body.len() as u64,
-            crc32: crc32fast::hash(body),
-        })
+        Ok(Body::File { name, body_bytes: body.len() as u64, crc32: crc32fast::hash(body) })
     }
 
     fn write_file(&self, name: &str, body: &[u8]) -> Result<(), LogError> {
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .open(self.dir.join(name))?;
+        let mut file = OpenOptions::new().write(true).create_new(true).open(self.dir.join(name))?;
         file.write_all(body)?;
         file.sync_all()?;
         sync_dir(&self.dir)
@@ -86,10 +71,7 @@ impl BodyFiles {
             other => other?,
         };
         if body.len() as u64 != body_bytes {
-            return Err(damaged(&format!(
-                "has {} bytes instead of {body_bytes}",
-                body.len()
-            )));
+            return Err(damaged(&format!("has {} bytes instead of {body_bytes}", body.len())));
         }
         if crc32fast::hash(&body) != crc32 {
             return Err(damaged("is not what was written"));

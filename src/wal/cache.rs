@@ -18,11 +18,7 @@ impl BodyCache {
     /// An empty cache that holds up to `max_bytes`.
     #[must_use]
     pub fn new(max_bytes: usize) -> Self {
-        Self {
-            bodies: BTreeMap::new(),
-            bytes: 0,
-            max_bytes,
-        }
+        Self { bodies: BTreeMap::new(), bytes: 0, max_bytes }
     }
 
     /// Keeps a body, unless it is larger than the cache.
@@ -71,9 +67,6 @@ mod tests {
         assert!(cache.get(Lsn(4)).is_none() && cache.get(Lsn(3)).is_some());
         cache.remove(Lsn(2));
         cache.insert(Lsn(5), vec![0; 60].into());
-        assert!(
-            cache.get(Lsn(3)).is_some(),
-            "the room of a removed body is free again"
-        );
+        assert!(cache.get(Lsn(3)).is_some(), "the room of a removed body is free again");
     }
 }

@@ -29,12 +29,7 @@ impl Checkpointer {
     /// A checkpointer for an open log.
     #[must_use]
     pub fn new(shared: Arc<Shared>, state: State, requests: Receiver<Request>) -> Self {
-        Self {
-            shared,
-            state,
-            requests,
-            pruned_at: None,
-        }
+        Self { shared, state, requests, pruned_at: None }
     }
 
     /// Runs until every requester is gone; then leaves everything folded, so that the next start is quick.
@@ -78,9 +73,7 @@ impl Checkpointer {
             let (upto, segments) = {
                 let ledger = lock_unpoisoned(&self.shared.ledger);
                 let after = self.state.covered_seq();
-                let upto = ledger
-                    .durable_seq()
-                    .min(after + self.shared.options.checkpoint_records);
+                let upto = ledger.durable_seq().min(after + self.shared.options.checkpoint_records);
                 (upto, ledger.segments_after(after))
             };
             if upto == self.state.covered_seq() {
@@ -171,15 +164,11 @@ pub fn next_records(
     }
     for (expected, stored) in (after + 1..).zip(&found) {
         if stored.seq != expected {
-            return Err(LogError::Damaged(format!(
-                "record {expected} is missing in the segments"
-            )));
+            return Err(LogError::Damaged(format!("record {expected} is missing in the segments")));
         }
     }
-    match found.len() as u64 == upto - after {
-        true => Ok(found),
-        false => Err(LogError::Damaged(format!(
-            "record {upto} is missing in the segments"
-        ))),
+    if found.len() as u64 != upto - after {
+        return Err(LogError::Damaged(format!("record {upto} is missing in the segments")));
     }
+    Ok(found)
 }

@@ -41,9 +41,7 @@ where
     match bytes.split_first() {
         Some((&CODEC_VERSION, rest)) => config::deserialize_exact(rest, FORMAT)
             .map_err(|error| LogError::Damaged(format!("a record cannot be decoded: {error}"))),
-        Some((version, _)) => Err(LogError::Damaged(format!(
-            "a record has the unknown version {version}"
-        ))),
+        Some((version, _)) => Err(LogError::Damaged(format!("a record has the unknown version {version}"))),
         None => Err(LogError::Damaged("a record is empty".to_owned())),
     }
 }
@@ -55,10 +53,8 @@ mod tests {
 
     #[test]
     fn more_ids_than_the_codec_allocates_by_default_come_back_unchanged() {
-        let record = Record::Resolved {
-            lsn: Lsn(7),
-            ids: (0..400_000).map(|n| format!("id-{n:030}")).collect(),
-        };
+        let record =
+            Record::Resolved { lsn: Lsn(7), ids: (0..400_000).map(|n| format!("id-{n:030}")).collect() };
         let bytes = encode(&record).unwrap();
         assert!(bytes.len() > 8 << 20);
         assert_eq!(decode::<Record>(&bytes).unwrap(), record);

@@ -64,23 +64,11 @@ impl Fresh {
         decided_ms: Option<u64>,
         answer: &Answer,
     ) {
-        if self
-            .answered
-            .get(&lsn)
-            .is_some_and(|known| known.decided_ms.is_some())
-        {
+        if self.answered.get(&lsn).is_some_and(|known| known.decided_ms.is_some()) {
             return;
         }
         self.noted.push_back((seq, Noted::Answered(lsn)));
-        self.answered.insert(
-            lsn,
-            Answered {
-                seq,
-                state,
-                decided_ms,
-                answer: answer.clone(),
-            },
-        );
+        self.answered.insert(lsn, Answered { seq, state, decided_ms, answer: answer.clone() });
     }
 
     /// A transaction logged after the checkpoint, as far as it has come.
@@ -109,11 +97,7 @@ impl Fresh {
                 Some((_, Noted::Logged(id))) => drop(self.logged.remove(&id)),
                 // A suspicion that is covered may have been followed by a verdict that is not.
                 Some((_, Noted::Answered(lsn))) => {
-                    if self
-                        .answered
-                        .get(&lsn)
-                        .is_some_and(|known| known.seq <= covered_seq)
-                    {
+                    if self.answered.get(&lsn).is_some_and(|known| known.seq <= covered_seq) {
                         self.answered.remove(&lsn);
                     }
                 }

@@ -71,30 +71,14 @@ impl Wal {
         on_commit: OnCommit,
         wrap: impl FnOnce(SegmentEngine) -> Box<dyn Engine>,
     ) -> Result<(Self, Recovered), OpenError> {
-        let storage = |error: LogError| OpenError::Storage {
-            dir: setup.dir.to_owned(),
-            error,
-        };
+        let storage = |error: LogError| OpenError::Storage { dir: setup.dir.to_owned(), error };
         let opened = open::open(setup)?;
         let wal_dir = setup.dir.join("wal");
         let durable = opened.ledger.durable_seq();
-        let engine = SegmentEngine::open(
-            &wal_dir,
-            opened.next_segment,
-            durable,
-            setup.options.segment_bytes,
-        )
-        .map_err(storage)?;
+        let engine = SegmentEngine::open(&wal_dir, opened.next_segment, durable, setup.options.segment_bytes)
+            .map_err(storage)?;
         let state = state::connect(&state::path_of(setup.dir)).map_err(storage)?;
-        let Opened {
-            lock,
-            state: checkpoint,
-            mut ledger,
-            readers,
-            bodies,
-            next_segment,
-            recovered,
-        } = opened;
+        let Opened { lock, state: checkpoint, mut ledger, readers, bodies, next_segment, recovered } = opened;
         ledger.open_segment(next_segment, std::time::Instant::now());
         let shared = Arc::new(Shared {
             wal_dir,
@@ -140,12 +124,9 @@ impl Wal {
         let sent = if placement::needs_files(&group, options.large_body_bytes) {
             inputs.large.send(group).map_err(|unsent| unsent.0)
         } else {
-            inputs
-                .writer
-                .send(Item::Group(group))
-                .map_err(|unsent| match unsent.0 {
-                    Item::Group(pending) | Item::Records(pending) | Item::Failed(pending, _) => pending,
-                })
+            inputs.writer.send(Item::Group(group)).map_err(|unsent| match unsent.0 {
+                Item::Group(pending) | Item::Records(pending) | Item::Failed(pending, _) => pending,
+            })
         };
         sent.map_err(|group| {
             self.shared.admission.leave(&group);
@@ -157,9 +138,7 @@ impl Wal {
         let options = &self.shared.options;
         let ledger = lock_unpoisoned(&self.shared.ledger);
         if ledger.pending().1 >= options.max_bytes {
-            return Err(AppendError::LogFull {
-                max_bytes: options.max_bytes,
-            });
+            return Err(AppendError::LogFull { max_bytes: options.max_bytes });
         }
         let behind = ledger.durable_seq() - ledger.covered_seq();
         if behind >= options.max_unchecked_records {
@@ -205,11 +184,7 @@ impl Wal {
             readers.with(held.segment, |conn| readers::body(conn, held.segment, held.seq))?;
         match place {
             Body::Inline(_) => Ok(bytes),
-            Body::File {
-                name,
-                body_bytes,
-                crc32,
-            } => self.shared.bodies.read(&name, body_bytes, crc32),
+            Body::File { name, body_bytes, crc32 } => self.shared.bodies.read(&name, body_bytes, crc32),
         }
     }
 
@@ -260,13 +235,8 @@ impl Wal {
     /// The checkpoint cannot be written, or the log is closed.
     pub fn checkpoint(&self) -> Result<(), LogError> {
         let (reply, done) = bounded(1);
-        let requests = lock_unpoisoned(&self.inputs)
-            .as_ref()
-            .map(|inputs| inputs.checkpointer.clone());
-        requests
-            .ok_or(LogError::Closed)?
-            .send(Some(reply))
-            .map_err(|_| LogError::Closed)?;
+        let requests = lock_unpoisoned(&self.inputs).as_ref().map(|inputs| inputs.checkpointer.clone());
+        requests.ok_or(LogError::Closed)?.send(Some(reply)).map_err(|_| LogError::Closed)?;
         done.recv().unwrap_or(Err(LogError::Closed))
     }
 
@@ -305,11 +275,7 @@ impl Wal {
         let Some(threads) = lock_unpoisoned(&self.threads).take() else {
             return;
         };
-        for thread in threads
-            .bodies
-            .into_iter()
-            .chain([threads.writer, threads.checkpointer])
-        {
+        for thread in threads.bodies.into_iter().chain([threads.writer, threads.checkpointer]) {
             if thread.join().is_err() {
                 tracing::error!("a thread of the log ended by a panic");
             }
@@ -340,27 +306,11 @@ fn start(
         let (shared, groups, writer) = (Arc::clone(shared), large_out.clone(), writer_in.clone());
         bodies.push(spawn("bodies").spawn(move || placement::run(&shared, &groups, &writer))?);
     }
-    let writer = Writer::new(
-        Arc::clone(shared),
-        engine,
-        on_commit,
-        writer_out,
-        requests_in.clone(),
-    );
+    let writer = Writer::new(Arc::clone(shared), engine, on_commit, writer_out, requests_in.clone());
     let writer = spawn("writer").spawn(move || writer.run())?;
     let checkpointer = Checkpointer::new(Arc::clone(shared), checkpoint, requests_out);
     let checkpointer = spawn("checkpoint").spawn(move || checkpointer.run())?;
-    let inputs = Inputs {
-        writer: writer_in,
-        large: large_in,
-        checkpointer: requests_in,
-        recorded: 0,
-    };
-    let threads = Threads {
-        bodies,
-        writer,
-        checkpointer,
-        lock,
-    };
+    let inputs = Inputs { writer: writer_in, large: large_in, checkpointer: requests_in, recorded: 0 };
+    let threads = Threads { bodies, writer, checkpointer, lock };
     Ok((inputs, threads))
 }

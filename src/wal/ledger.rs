@@ -50,12 +50,7 @@ impl Ledger {
     /// Books that begin after the records and LSNs of an earlier run.
     #[must_use]
     pub fn new(durable_seq: u64, covered_seq: u64, durable_lsn: Lsn) -> Self {
-        Self {
-            durable_seq,
-            covered_seq,
-            durable_lsn,
-            ..Self::default()
-        }
+        Self { durable_seq, covered_seq, durable_lsn, ..Self::default() }
     }
 
     /// Takes in a segment; every earlier one is sealed by it.
@@ -68,10 +63,7 @@ impl Ledger {
 
     /// Notes a durable record and, for an entry, holds it until it is finished.
     pub fn durable(&mut self, segment: u64, seq: u64, entry: Option<(Lsn, Held)>) {
-        assert!(
-            self.covered_seq <= self.durable_seq,
-            "the checkpoint is ahead of the log"
-        );
+        assert!(self.covered_seq <= self.durable_seq, "the checkpoint is ahead of the log");
         self.durable_seq = self.durable_seq.max(seq);
         let book = self.segments.entry(segment).or_default();
         book.last_seq = book.last_seq.max(seq);
@@ -122,11 +114,7 @@ impl Ledger {
         let done = |segment: &Segment| {
             segment.sealed_at.is_some() && segment.unfinished == 0 && segment.last_seq <= self.covered_seq
         };
-        self.segments
-            .iter()
-            .filter(|(_, segment)| done(segment))
-            .map(|(number, _)| *number)
-            .collect()
+        self.segments.iter().filter(|(_, segment)| done(segment)).map(|(number, _)| *number).collect()
     }
 
     /// The segments' books are closed.
@@ -140,15 +128,9 @@ impl Ledger {
     #[must_use]
     pub fn foldable(&self, now: Instant, after: Duration) -> Option<u64> {
         let due = |segment: &Segment| {
-            !segment.folded
-                && segment
-                    .sealed_at
-                    .is_some_and(|at| now.saturating_duration_since(at) >= after)
+            !segment.folded && segment.sealed_at.is_some_and(|at| now.saturating_duration_since(at) >= after)
         };
-        self.segments
-            .iter()
-            .find(|(_, segment)| due(segment))
-            .map(|(number, _)| *number)
+        self.segments.iter().find(|(_, segment)| due(segment)).map(|(number, _)| *number)
     }
 
     /// Notes that a segment is folded.
@@ -171,11 +153,7 @@ impl Ledger {
     /// The first entry that any segment holds, finished or not; the next one to come if none does.
     #[must_use]
     pub fn oldest_stored(&self) -> Lsn {
-        let first = self
-            .segments
-            .values()
-            .filter_map(|segment| segment.first_lsn)
-            .min();
+        let first = self.segments.values().filter_map(|segment| segment.first_lsn).min();
         first.unwrap_or(Lsn(self.durable_lsn.0 + 1))
     }
 
@@ -229,11 +207,7 @@ pub fn held(record: &Record, segment: u64, seq: u64, at_ms: u64) -> Option<(Lsn,
             super::record::Body::File { name, .. } => Some(name.clone()),
             super::record::Body::Inline(_) => None,
         },
-        accepted_ms: entry
-            .head
-            .transaction
-            .as_ref()
-            .map_or(at_ms, |transaction| transaction.accepted_ms),
+        accepted_ms: entry.head.transaction.as_ref().map_or(at_ms, |transaction| transaction.accepted_ms),
     };
     Some((entry.lsn, held))
 }

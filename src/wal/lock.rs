@@ -19,10 +19,7 @@ pub struct DirLock {
 /// when the file cannot be opened or written.
 pub fn take(dir: &Path) -> Result<DirLock, OpenError> {
     let path = dir.join("lock");
-    let storage = |error: std::io::Error| OpenError::Storage {
-        dir: dir.to_owned(),
-        error: error.into(),
-    };
+    let storage = |error: std::io::Error| OpenError::Storage { dir: dir.to_owned(), error: error.into() };
     let mut file = OpenOptions::new()
         .read(true)
         .write(true)
@@ -33,10 +30,7 @@ pub fn take(dir: &Path) -> Result<DirLock, OpenError> {
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
-            return Err(OpenError::Locked {
-                dir: dir.to_owned(),
-                holder: holder(&path),
-            });
+            return Err(OpenError::Locked { dir: dir.to_owned(), holder: holder(&path) });
         }
         Err(TryLockError::Error(error)) => return Err(storage(error)),
     }
@@ -63,10 +57,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let held = take(dir.path()).unwrap();
         let error = take(dir.path()).unwrap_err().to_string();
-        assert!(
-            error.contains(&format!("process {}", std::process::id())),
-            "{error}"
-        );
+        assert!(error.contains(&format!("process {}", std::process::id())), "{error}");
         drop(held);
         take(dir.path()).unwrap();
     }

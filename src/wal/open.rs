@@ -68,14 +68,8 @@ pub struct Opened {
 /// See [`OpenError`]. Nothing that was acknowledged is lost by a failed start.
 pub fn open(setup: &Setup<'_>) -> Result<Opened, OpenError> {
     let wrap = |error: LogError| match error {
-        LogError::Damaged(what) => OpenError::Damaged {
-            dir: setup.dir.to_owned(),
-            what,
-        },
-        error => OpenError::Storage {
-            dir: setup.dir.to_owned(),
-            error,
-        },
+        LogError::Damaged(what) => OpenError::Damaged { dir: setup.dir.to_owned(), what },
+        error => OpenError::Storage { dir: setup.dir.to_owned(), error },
     };
     let wal_dir = setup.dir.join("wal");
     fs::create_dir_all(&wal_dir).map_err(|error| wrap(error.into()))?;
@@ -90,22 +84,11 @@ pub fn open(setup: &Setup<'_>) -> Result<Opened, OpenError> {
     drop_leftovers(&state, &wal_dir, &readers, &mut segments).map_err(wrap)?;
     let stored = read_entries(&readers, &segments).map_err(wrap)?;
     let ledger = books(&state, &segments, &stored).map_err(wrap)?;
-    let files: HashSet<String> = stored
-        .iter()
-        .filter_map(|stored| ledger::held_of(stored)?.1.file)
-        .collect();
+    let files: HashSet<String> = stored.iter().filter_map(|stored| ledger::held_of(stored)?.1.file).collect();
     let bodies = BodyFiles::open(&wal_dir, ledger.durable_seq() + 1, &files).map_err(wrap)?;
     let instances = state.instances(setup.instances)?;
     let recovered = recovered(&mut state, stored, instances).map_err(wrap)?;
-    Ok(Opened {
-        lock,
-        state,
-        ledger,
-        readers,
-        bodies,
-        next_segment,
-        recovered,
-    })
+    Ok(Opened { lock, state, ledger, readers, bodies, next_segment, recovered })
 }
 
 type Segments = BTreeMap<u64, (u64, u64)>;
@@ -126,9 +109,7 @@ fn check_segments(state: &State, segments: &Segments) -> Result<(), LogError> {
     let mut before = 0;
     for (number, &(first, last)) in segments.iter().filter(|(_, (_, last))| *last > 0) {
         if first <= before {
-            return Err(LogError::Damaged(format!(
-                "segment {number} repeats record {first}"
-            )));
+            return Err(LogError::Damaged(format!("segment {number} repeats record {first}")));
         }
         before = last;
     }
@@ -161,11 +142,7 @@ fn drop_leftovers(
     segments: &mut Segments,
 ) -> Result<(), LogError> {
     let known = state.segments()?;
-    let leftovers: Vec<u64> = segments
-        .keys()
-        .copied()
-        .filter(|number| !known.contains_key(number))
-        .collect();
+    let leftovers: Vec<u64> = segments.keys().copied().filter(|number| !known.contains_key(number)).collect();
     for number in leftovers {
         readers.forget(number);
         segment::remove(wal_dir, number)?;
@@ -210,26 +187,15 @@ fn recovered(
     let there: HashSet<Lsn> = entries.iter().map(|(lsn, _)| *lsn).collect();
     let (decisions, resolved, suspects) = (state.decisions()?, state.resolved()?, state.suspects()?);
     let kept_for = decisions.keys().chain(resolved.keys()).copied();
-    let stale: Vec<Lsn> = kept_for
-        .chain(suspects.iter().map(|suspect| suspect.0))
-        .filter(|lsn| !there.contains(lsn))
-        .collect();
+    let stale: Vec<Lsn> =
+        kept_for.chain(suspects.iter().map(|suspect| suspect.0)).filter(|lsn| !there.contains(lsn)).collect();
     state.forget(&stale, &[])?;
     Ok(Recovered {
         cluster: state.cluster()?,
         next_lsn: Lsn(state.last_lsn()?.0 + 1),
-        decisions: decisions
-            .into_iter()
-            .filter(|(lsn, _)| there.contains(lsn))
-            .collect(),
-        resolved: resolved
-            .into_iter()
-            .filter(|(lsn, _)| there.contains(lsn))
-            .collect(),
-        suspects: suspects
-            .into_iter()
-            .filter(|(lsn, ..)| there.contains(lsn))
-            .collect(),
+        decisions: decisions.into_iter().filter(|(lsn, _)| there.contains(lsn)).collect(),
+        resolved: resolved.into_iter().filter(|(lsn, _)| there.contains(lsn)).collect(),
+        suspects: suspects.into_iter().filter(|(lsn, ..)| there.contains(lsn)).collect(),
         entries,
         positions: state.positions()?,
         changes: state.changes()?,

@@ -64,11 +64,7 @@ impl Item {
     /// Outcomes.
     #[must_use]
     pub fn records(records: Vec<Record>) -> Self {
-        let pending = |record| Pending {
-            record,
-            body: Bytes::new(),
-            ticket: 0,
-        };
+        let pending = |record| Pending { record, body: Bytes::new(), ticket: 0 };
         Self::Records(records.into_iter().map(pending).collect())
     }
 
@@ -85,26 +81,15 @@ impl Pending {
     fn entry(new: NewEntry) -> Self {
         let mut head = new.head;
         head.body_bytes = new.body.len() as u64;
-        let entry = Entry {
-            lsn: Lsn(0),
-            head,
-            body: Body::Inline(Vec::new()),
-        };
-        Self {
-            record: Record::Entry(entry),
-            body: new.body,
-            ticket: new.ticket,
-        }
+        let entry = Entry { lsn: Lsn(0), head, body: Body::Inline(Vec::new()) };
+        Self { record: Record::Entry(entry), body: new.body, ticket: new.ticket }
     }
 
     /// The name of its body file, where it has one.
     #[must_use]
     pub fn file(&self) -> Option<&str> {
         match &self.record {
-            Record::Entry(Entry {
-                body: Body::File { name, .. },
-                ..
-            }) => Some(name),
+            Record::Entry(Entry { body: Body::File { name, .. }, .. }) => Some(name),
             _ => None,
         }
     }
@@ -113,10 +98,7 @@ impl Pending {
 /// Sizes of a group.
 #[must_use]
 pub fn size(pending: &[Pending]) -> (usize, usize) {
-    (
-        pending.len(),
-        pending.iter().map(|pending| pending.body.len()).sum(),
-    )
+    (pending.len(), pending.iter().map(|pending| pending.body.len()).sum())
 }
 
 /// How much waits, and whether more may come.
@@ -169,11 +151,6 @@ impl Admission {
     #[must_use]
     pub fn figures(&self) -> (u64, u64, u64, bool) {
         let waiting = lock_unpoisoned(&self.waiting);
-        (
-            waiting.entries as u64,
-            waiting.bytes as u64,
-            waiting.appended,
-            waiting.down.is_none(),
-        )
+        (waiting.entries as u64, waiting.bytes as u64, waiting.appended, waiting.down.is_none())
     }
 }

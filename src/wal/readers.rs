@@ -30,10 +30,7 @@ impl Readers {
     /// Readers of the segments in `dir`.
     #[must_use]
     pub fn new(dir: &Path) -> Self {
-        Self {
-            dir: dir.to_owned(),
-            idle: Mutex::default(),
-        }
+        Self { dir: dir.to_owned(), idle: Mutex::default() }
     }
 
     /// Lends a connection to a segment. It does not come back after an error.
@@ -104,12 +101,7 @@ fn select(
                 "record {seq} of segment {segment} is not what was written"
             )));
         }
-        found.push(StoredRecord {
-            seq,
-            at_ms,
-            segment,
-            record: decode(head)?,
-        });
+        found.push(StoredRecord { seq, at_ms, segment, record: decode(head)? });
     }
     Ok(found)
 }
@@ -121,9 +113,7 @@ fn select(
 pub fn body(conn: &Connection, segment: u64, seq: u64) -> Result<(Body, Bytes), LogError> {
     let found = records(conn, segment, seq.saturating_sub(1), seq)?.pop();
     let Some(Record::Entry(entry)) = found.map(|stored| stored.record) else {
-        return Err(LogError::Damaged(format!(
-            "record {seq} is missing in segment {segment}"
-        )));
+        return Err(LogError::Damaged(format!("record {seq} is missing in segment {segment}")));
     };
     if matches!(entry.body, Body::File { .. }) {
         return Ok((entry.body, Bytes::new()));
@@ -148,10 +138,7 @@ pub fn body(conn: &Connection, segment: u64, seq: u64) -> Result<(Body, Bytes), 
 /// # Errors
 /// [`OpenError::Newer`] for a segment of an unknown format, [`OpenError::Storage`] otherwise.
 pub fn survey(dir: &Path) -> Result<BTreeMap<u64, (u64, u64)>, OpenError> {
-    let storage = |error: LogError| OpenError::Storage {
-        dir: dir.to_owned(),
-        error,
-    };
+    let storage = |error: LogError| OpenError::Storage { dir: dir.to_owned(), error };
     let mut found = BTreeMap::new();
     for number in numbers(dir).map_err(storage)? {
         let path = path_of(dir, number);
@@ -160,10 +147,7 @@ pub fn survey(dir: &Path) -> Result<BTreeMap<u64, (u64, u64)>, OpenError> {
             continue;
         }
         let conn = connect(&path).map_err(storage)?;
-        let read = |sql: &str| {
-            conn.query_row(sql, [], |row| row.get::<_, u64>(0))
-                .map_err(LogError::from)
-        };
+        let read = |sql: &str| conn.query_row(sql, [], |row| row.get::<_, u64>(0)).map_err(LogError::from);
         match read("PRAGMA user_version").map_err(storage)? {
             0 => {
                 drop(conn);

@@ -56,18 +56,15 @@ fn open(path: &Path, flags: OpenFlags) -> Result<Connection, LogError> {
 /// Creates a segment, durable when this returns.
 fn create(dir: &Path, number: u64) -> Result<Connection, LogError> {
     let path = path_of(dir, number);
-    let made = open(
-        &path,
-        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
-    )
-    .and_then(|conn| {
-        conn.pragma_update(None, "journal_mode", "WAL")?;
-        conn.execute_batch(&format!(
-            "BEGIN IMMEDIATE; {SCHEMA}; PRAGMA user_version = {SEGMENT_FORMAT}; COMMIT"
-        ))?;
-        sync_dir(dir)?;
-        Ok(conn)
-    });
+    let made =
+        open(&path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE).and_then(|conn| {
+            conn.pragma_update(None, "journal_mode", "WAL")?;
+            conn.execute_batch(&format!(
+                "BEGIN IMMEDIATE; {SCHEMA}; PRAGMA user_version = {SEGMENT_FORMAT}; COMMIT"
+            ))?;
+            sync_dir(dir)?;
+            Ok(conn)
+        });
     if made.is_err() {
         // What stays behind has user_version 0 or no record, and goes at the next start at the latest.
         let _ = remove(dir, number);
@@ -78,12 +75,7 @@ fn create(dir: &Path, number: u64) -> Result<Connection, LogError> {
 /// Removes a segment's files. The database goes first: what is left of a segment without it is nothing.
 pub fn remove(dir: &Path, number: u64) -> Result<(), LogError> {
     let path = path_of(dir, number);
-    for file in [
-        path.clone(),
-        beside(&path, "-wal"),
-        beside(&path, "-shm"),
-        beside(&path, "-journal"),
-    ] {
+    for file in [path.clone(), beside(&path, "-wal"), beside(&path, "-shm"), beside(&path, "-journal")] {
         match fs::remove_file(&file) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
             _ => {}
@@ -97,9 +89,7 @@ pub fn fold(conn: &Connection) -> Result<(), LogError> {
     let busy: i64 = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
     match busy {
         0 => Ok(()),
-        _ => Err(LogError::Storage(
-            "a segment is being read and cannot be folded now".to_owned(),
-        )),
+        _ => Err(LogError::Storage("a segment is being read and cannot be folded now".to_owned())),
     }
 }
 
@@ -177,11 +167,7 @@ impl SegmentEngine {
 
 impl Engine for SegmentEngine {
     fn commit(&mut self, batch: &[StampedRecord]) -> Result<u64, LogError> {
-        if self
-            .active
-            .as_ref()
-            .is_some_and(|active| active.wal_bytes >= self.segment_bytes)
-        {
+        if self.active.as_ref().is_some_and(|active| active.wal_bytes >= self.segment_bytes) {
             self.active = None;
             self.reopen()?;
         }
@@ -207,15 +193,10 @@ impl Engine for SegmentEngine {
 
     fn settle(&mut self) -> Result<Settled, LogError> {
         let segment = self.next_number.saturating_sub(1);
-        let active = self.active.take().map(|active| Doubtful {
-            number: active.number,
-            wal_bytes: active.wal_bytes,
-        });
+        let active =
+            self.active.take().map(|active| Doubtful { number: active.number, wal_bytes: active.wal_bytes });
         let Some(doubtful) = self.doubtful.or(active) else {
-            return Ok(Settled {
-                last_seq: self.durable_seq,
-                segment,
-            });
+            return Ok(Settled { last_seq: self.durable_seq, segment });
         };
         self.doubtful = Some(doubtful);
         let conn = connect(&path_of(&self.dir, doubtful.number))?;
@@ -230,21 +211,14 @@ impl Engine for SegmentEngine {
             self.cut(doubtful)?;
         }
         self.doubtful = None;
-        Ok(Settled {
-            last_seq: self.durable_seq,
-            segment: doubtful.number,
-        })
+        Ok(Settled { last_seq: self.durable_seq, segment: doubtful.number })
     }
 
     fn reopen(&mut self) -> Result<(), LogError> {
         let number = self.next_number;
         self.next_number += 1;
         let conn = create(&self.dir, number)?;
-        self.active = Some(Active {
-            number,
-            conn,
-            wal_bytes: self.wal_bytes(number)?,
-        });
+        self.active = Some(Active { number, conn, wal_bytes: self.wal_bytes(number)? });
         Ok(())
     }
 }

@@ -10,7 +10,7 @@ use super::fresh::Fresh;
 use super::ledger::{self, Ledger};
 use super::lock_unpoisoned;
 use super::options::WalOptions;
-use super::queue::Admission;
+use super::queue::{Admission, Item};
 use super::readers::Readers;
 use super::record::{Lsn, Record};
 use super::stamp::{Batch, Next};
@@ -37,10 +37,7 @@ impl Shared {
     #[must_use]
     pub fn next(&self) -> Next {
         let ledger = lock_unpoisoned(&self.ledger);
-        Next {
-            seq: ledger.durable_seq() + 1,
-            lsn: Lsn(ledger.durable_lsn().0 + 1),
-        }
+        Next { seq: ledger.durable_seq() + 1, lsn: Lsn(ledger.durable_lsn().0 + 1) }
     }
 
     /// Adds a commit's duration to the figures.
@@ -51,7 +48,7 @@ impl Shared {
     /// Takes a durable batch into the books and into memory; gives the number of records that the
     /// checkpoint is behind.
     pub fn note_durable(&self, batch: &Batch, segment: u64) -> u64 {
-        let pending = || batch.items.iter().flat_map(|item| item.pending());
+        let pending = || batch.items.iter().flat_map(Item::pending);
         let mut cache = lock_unpoisoned(&self.cache);
         let mut entries = 0;
         for pending in pending() {

@@ -45,10 +45,7 @@ impl Batch {
         for item in self.items {
             let stamped: Vec<_> = records.by_ref().take(item.pending().len()).collect();
             let durable = stamped.iter().filter(|record| record.seq <= last_seq).count();
-            assert!(
-                durable == 0 || durable == stamped.len(),
-                "a commit was not atomic"
-            );
+            assert!(durable == 0 || durable == stamped.len(), "a commit was not atomic");
             let part = if durable > 0 { &mut there } else { &mut absent };
             part.push(item, stamped);
         }
@@ -85,13 +82,7 @@ fn stamp_item(item: &mut Item, first: Next, at_ms: u64) -> Result<(Vec<StampedRe
     let (Item::Group(pending) | Item::Records(pending) | Item::Failed(pending, _)) = item;
     let mut records = Vec::with_capacity(pending.len());
     for Pending { record, body, .. } in pending {
-        let mut stamped = StampedRecord {
-            seq: next.seq,
-            lsn: None,
-            at_ms,
-            head: Vec::new(),
-            body: None,
-        };
+        let mut stamped = StampedRecord { seq: next.seq, lsn: None, at_ms, head: Vec::new(), body: None };
         if let Record::Entry(entry) = record {
             entry.lsn = next.lsn;
             stamped.lsn = Some(next.lsn);

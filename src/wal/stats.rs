@@ -80,15 +80,7 @@ mod tests {
         for us in [0, 1, 3, 4, 1 << 40] {
             times.add(Duration::from_micros(us));
         }
-        assert_eq!(
-            (
-                times.buckets[0],
-                times.buckets[1],
-                times.buckets[2],
-                times.buckets[3]
-            ),
-            (1, 1, 1, 1)
-        );
+        assert_eq!((times.buckets[0], times.buckets[1], times.buckets[2], times.buckets[3]), (1, 1, 1, 1));
         assert_eq!((times.buckets[24], times.count, times.max_us), (1, 5, 1 << 40));
     }
 }

@@ -71,10 +71,7 @@ impl Writer {
                 if let Item::Group(pending) | Item::Failed(pending, _) = item {
                     self.shared.admission.leave(&pending);
                     let tickets = pending.iter().map(|pending| pending.ticket).collect();
-                    self.tell_after_panic(Committed::Refused {
-                        tickets,
-                        error: LogError::Closed,
-                    });
+                    self.tell_after_panic(Committed::Refused { tickets, error: LogError::Closed });
                 }
             }
         }
@@ -133,7 +130,7 @@ impl Writer {
             Err(error) => {
                 tracing::warn!(%error, "a commit of the log failed");
                 self.doubtful = Some(batch);
-                self.recover(error);
+                self.recover(&error);
             }
         }
     }
@@ -165,10 +162,10 @@ impl Writer {
     }
 
     /// Brings the log back after a failure, however long it takes, and refuses entries meanwhile.
-    fn recover(&mut self, cause: LogError) {
+    fn recover(&mut self, cause: &LogError) {
         let mut pause = Duration::from_millis(self.shared.options.retry_min_ms);
         let mut announced = false;
-        while let Err(error) = self.try_recover(&cause) {
+        while let Err(error) = self.try_recover(cause) {
             if !announced {
                 tracing::error!(%error, "the log cannot be written");
                 self.shared.admission.set_down(Some(error.clone()));

@@ -38,10 +38,7 @@ impl State {
             }
         }
         for (index, stored) in records.iter().enumerate() {
-            if records
-                .get(index + 1)
-                .is_none_or(|next| next.segment != stored.segment)
-            {
+            if records.get(index + 1).is_none_or(|next| next.segment != stored.segment) {
                 change.execute(
                     "INSERT OR REPLACE INTO segment VALUES (?1, ?2)",
                     params![stored.segment, stored.seq],
@@ -78,21 +75,13 @@ fn apply(
                 )?;
             }
         }
-        Record::Divergent {
-            lane,
-            instance,
-            reason,
-        } => {
+        Record::Divergent { lane, instance, reason } => {
             conn.execute(
                 "INSERT OR REPLACE INTO divergent VALUES (?1, ?2, ?3)",
                 params![encode(lane)?, instance.0, reason],
             )?;
         }
-        Record::Suspect {
-            lsn,
-            instance,
-            answer,
-        } => {
+        Record::Suspect { lsn, instance, answer } => {
             conn.execute(
                 "INSERT OR REPLACE INTO suspect VALUES (?1, ?2, ?3)",
                 params![lsn.0, instance.0, encode(answer)?],
@@ -103,10 +92,7 @@ fn apply(
             conn.execute("UPDATE instance SET joined = 1 WHERE number = ?1", [instance.0])?;
         }
         Record::Marker { instance, counter } => {
-            conn.execute(
-                "UPDATE instance SET marker = ?2 WHERE number = ?1",
-                params![instance.0, counter],
-            )?;
+            conn.execute("UPDATE instance SET marker = ?2 WHERE number = ?1", params![instance.0, counter])?;
         }
     }
     Ok(())
@@ -126,16 +112,10 @@ fn apply_outcome(
     for Decision { lsn, verdict } in &outcome.decisions {
         if is_live(*lsn) {
             // The first durable verdict is final.
-            conn.execute(
-                "INSERT OR IGNORE INTO decision VALUES (?1, ?2)",
-                params![lsn.0, encode(verdict)?],
-            )?;
+            conn.execute("INSERT OR IGNORE INTO decision VALUES (?1, ?2)", params![lsn.0, encode(verdict)?])?;
         }
         let state = TransactionState::of(verdict);
         transactions::answer(conn, *lsn, state, Some(at_ms), verdict.answer())?;
     }
-    outcome
-        .changes
-        .iter()
-        .try_for_each(|change| catalog::apply(conn, change))
+    outcome.changes.iter().try_for_each(|change| catalog::apply(conn, change))
 }

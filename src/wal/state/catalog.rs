@@ -30,32 +30,18 @@ pub fn apply(conn: &Transaction<'_>, change: &CatalogChange) -> Result<(), LogEr
             )?;
         }
         CatalogChange::DatabaseDropped { tenant, database } => {
-            conn.execute(
-                "DELETE FROM database WHERE tenant = ?1 AND name = ?2",
-                [tenant, database],
-            )?;
+            conn.execute("DELETE FROM database WHERE tenant = ?1 AND name = ?2", [tenant, database])?;
         }
-        CatalogChange::CollectionCreated {
-            id,
-            tenant,
-            database,
-            name,
-        } => {
+        CatalogChange::CollectionCreated { id, tenant, database, name } => {
             conn.execute("INSERT OR IGNORE INTO tenant VALUES (?1)", [tenant])?;
-            conn.execute(
-                "INSERT OR IGNORE INTO database VALUES (?1, ?2, zeroblob(16))",
-                [tenant, database],
-            )?;
+            conn.execute("INSERT OR IGNORE INTO database VALUES (?1, ?2, zeroblob(16))", [tenant, database])?;
             conn.execute(
                 "INSERT OR IGNORE INTO collection (id, tenant, database, name) VALUES (?1, ?2, ?3, ?4)",
                 params![key(*id), tenant, database, name],
             )?;
         }
         CatalogChange::CollectionRenamed { id, name } => {
-            conn.execute(
-                "UPDATE collection SET name = ?2 WHERE id = ?1",
-                params![key(*id), name],
-            )?;
+            conn.execute("UPDATE collection SET name = ?2 WHERE id = ?1", params![key(*id), name])?;
         }
         CatalogChange::CollectionDropped { id } => {
             conn.execute("UPDATE collection SET dropped = 1 WHERE id = ?1", [key(*id)])?;
@@ -64,21 +50,14 @@ pub fn apply(conn: &Transaction<'_>, change: &CatalogChange) -> Result<(), LogEr
             conn.execute("DELETE FROM collection WHERE id = ?1", [key(*id)])?;
             conn.execute("DELETE FROM real_id WHERE collection = ?1", [key(*id)])?;
         }
-        CatalogChange::RealId {
-            id,
-            instance,
-            real_id,
-        } => {
+        CatalogChange::RealId { id, instance, real_id } => {
             conn.execute(
                 "INSERT OR REPLACE INTO real_id SELECT id, ?2, ?3 FROM collection WHERE id = ?1",
                 params![key(*id), instance.0, real_id.to_be_bytes()],
             )?;
         }
         CatalogChange::Dimension { id, dimension } => {
-            conn.execute(
-                "UPDATE collection SET dimension = ?2 WHERE id = ?1",
-                params![key(*id), dimension],
-            )?;
+            conn.execute("UPDATE collection SET dimension = ?2 WHERE id = ?1", params![key(*id), dimension])?;
         }
     }
     Ok(())
@@ -93,14 +72,10 @@ fn key(id: CollectionId) -> [u8; 16] {
 /// Dropped collections come first: their creates bring back names and databases that the later changes
 /// then correct.
 pub fn load(conn: &Connection) -> Result<Vec<CatalogChange>, LogError> {
-    let tenants = rows(conn, "SELECT name FROM tenant ORDER BY name", |row| {
-        row.get::<_, String>(0)
+    let tenants = rows(conn, "SELECT name FROM tenant ORDER BY name", |row| row.get::<_, String>(0))?;
+    let databases = rows(conn, "SELECT tenant, name, id FROM database ORDER BY tenant, name", |row| {
+        Ok(((row.get(0)?, row.get(1)?), u128::from_be_bytes(row.get(2)?)))
     })?;
-    let databases = rows(
-        conn,
-        "SELECT tenant, name, id FROM database ORDER BY tenant, name",
-        |row| Ok(((row.get(0)?, row.get(1)?), u128::from_be_bytes(row.get(2)?))),
-    )?;
     let (mut changes, mut named) = dropped(conn)?;
     named.insert((DEFAULT_TENANT.to_owned(), DEFAULT_DATABASE.to_owned()));
     let living: BTreeSet<&Database> = databases.iter().map(|(database, _)| database).collect();
@@ -111,19 +86,11 @@ pub fn load(conn: &Connection) -> Result<Vec<CatalogChange>, LogError> {
             changes.push(CatalogChange::DatabaseDropped { tenant, database });
         }
     }
-    changes.extend(
-        tenants
-            .into_iter()
-            .map(|tenant| CatalogChange::TenantCreated { tenant }),
-    );
+    changes.extend(tenants.into_iter().map(|tenant| CatalogChange::TenantCreated { tenant }));
     for ((tenant, database), id) in databases {
         changes.push(CatalogChange::DatabaseCreated { tenant, database, id });
     }
-    changes.extend(
-        collections(conn, false)?
-            .into_iter()
-            .flat_map(|(_, changes)| changes),
-    );
+    changes.extend(collections(conn, false)?.into_iter().flat_map(|(_, changes)| changes));
     Ok(changes)
 }
 

@@ -35,42 +35,30 @@ impl State {
     /// # Errors
     /// [`OpenError::TooManyInstances`], or the store's own.
     pub fn instances(&mut self, names: &[String]) -> Result<Vec<Instance>, OpenError> {
-        let error = |error: LogError| OpenError::Storage {
-            dir: self.conn.path().unwrap_or_default().into(),
-            error,
-        };
+        let error =
+            |error: LogError| OpenError::Storage { dir: self.conn.path().unwrap_or_default().into(), error };
         for name in names {
             let next: u64 = self
                 .conn
-                .query_row("SELECT coalesce(max(number) + 1, 0) FROM instance", [], |row| {
-                    row.get(0)
-                })
+                .query_row("SELECT coalesce(max(number) + 1, 0) FROM instance", [], |row| row.get(0))
                 .map_err(|e| error(e.into()))?;
             let added = "INSERT OR IGNORE INTO instance (number, name) VALUES (?1, ?2)";
             let known = "SELECT count(*) FROM instance WHERE name = ?1";
-            let known: u64 = self
-                .conn
-                .query_row(known, [name], |row| row.get(0))
-                .map_err(|e| error(e.into()))?;
+            let known: u64 =
+                self.conn.query_row(known, [name], |row| row.get(0)).map_err(|e| error(e.into()))?;
             if known == 0 {
                 let number = u8::try_from(next).map_err(|_| OpenError::TooManyInstances)?;
-                self.conn
-                    .execute(added, params![number, name])
-                    .map_err(|e| error(e.into()))?;
+                self.conn.execute(added, params![number, name]).map_err(|e| error(e.into()))?;
             }
         }
-        rows(
-            &self.conn,
-            "SELECT number, name, joined, marker FROM instance ORDER BY number",
-            |row| {
-                Ok(Instance {
-                    id: InstanceId(row.get(0)?),
-                    name: row.get(1)?,
-                    joined: row.get(2)?,
-                    marker_counter: row.get(3)?,
-                })
-            },
-        )
+        rows(&self.conn, "SELECT number, name, joined, marker FROM instance ORDER BY number", |row| {
+            Ok(Instance {
+                id: InstanceId(row.get(0)?),
+                name: row.get(1)?,
+                joined: row.get(2)?,
+                marker_counter: row.get(3)?,
+            })
+        })
         .map_err(error)
     }
 
@@ -81,29 +69,23 @@ impl State {
 
     /// Applied positions.
     pub fn positions(&self) -> Result<Vec<(Lane, InstanceId, Lsn)>, LogError> {
-        rows(
-            &self.conn,
-            "SELECT lane, instance, applied FROM position ORDER BY lane, instance",
-            |row| Ok((decoded(row, 0)?, InstanceId(row.get(1)?), Lsn(row.get(2)?))),
-        )
+        rows(&self.conn, "SELECT lane, instance, applied FROM position ORDER BY lane, instance", |row| {
+            Ok((decoded(row, 0)?, InstanceId(row.get(1)?), Lsn(row.get(2)?)))
+        })
     }
 
     /// Lanes to be rebuilt, with the reason.
     pub fn divergent(&self) -> Result<Vec<(Lane, InstanceId, String)>, LogError> {
-        rows(
-            &self.conn,
-            "SELECT lane, instance, reason FROM divergent ORDER BY lane, instance",
-            |row| Ok((decoded(row, 0)?, InstanceId(row.get(1)?), row.get(2)?)),
-        )
+        rows(&self.conn, "SELECT lane, instance, reason FROM divergent ORDER BY lane, instance", |row| {
+            Ok((decoded(row, 0)?, InstanceId(row.get(1)?), row.get(2)?))
+        })
     }
 
     /// Writes under which an instance stopped writing.
     pub fn suspects(&self) -> Result<Vec<(Lsn, InstanceId, Answer)>, LogError> {
-        rows(
-            &self.conn,
-            "SELECT lsn, instance, answer FROM suspect ORDER BY lsn",
-            |row| Ok((Lsn(row.get(0)?), InstanceId(row.get(1)?), decoded(row, 2)?)),
-        )
+        rows(&self.conn, "SELECT lsn, instance, answer FROM suspect ORDER BY lsn", |row| {
+            Ok((Lsn(row.get(0)?), InstanceId(row.get(1)?), decoded(row, 2)?))
+        })
     }
 
     /// Verdicts of the entries that are not known to be finished.
@@ -124,9 +106,8 @@ impl State {
 
     /// The segments that the checkpoint expects, with the last record of each that it has seen.
     pub fn segments(&self) -> Result<BTreeMap<u64, u64>, LogError> {
-        let found = rows(&self.conn, "SELECT number, last_seq FROM segment", |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })?;
+        let found =
+            rows(&self.conn, "SELECT number, last_seq FROM segment", |row| Ok((row.get(0)?, row.get(1)?)))?;
         Ok(found.into_iter().collect())
     }
 
@@ -136,10 +117,7 @@ impl State {
         let living = self.living_lanes()?;
         let idle = rows(
             &self.conn,
-            &format!(
-                "SELECT lane FROM position GROUP BY lane HAVING max(applied) < {}",
-                oldest.0
-            ),
+            &format!("SELECT lane FROM position GROUP BY lane HAVING max(applied) < {}", oldest.0),
             |row| row.get::<_, Vec<u8>>(0),
         )?;
         let change = self.conn.transaction()?;

@@ -65,10 +65,7 @@ impl State {
     /// checkpoint is not, [`OpenError::Storage`] for anything else.
     pub fn open(dir: &Path, new_cluster: &str, has_segments: bool) -> Result<Self, OpenError> {
         let path = path_of(dir);
-        let storage = |error: LogError| OpenError::Storage {
-            dir: dir.to_owned(),
-            error,
-        };
+        let storage = |error: LogError| OpenError::Storage { dir: dir.to_owned(), error };
         let conn = connect(&path).map_err(storage)?;
         let format = conn
             .query_row("PRAGMA user_version", [], |row| row.get::<_, u32>(0))
@@ -83,11 +80,7 @@ impl State {
             }
             0 => initialise(&conn, dir, new_cluster).map_err(storage)?,
             found => {
-                return Err(OpenError::Newer {
-                    path,
-                    found,
-                    known: STATE_FORMAT,
-                });
+                return Err(OpenError::Newer { path, found, known: STATE_FORMAT });
             }
         }
         let covered_seq = meta(&conn, "covered_seq").map_err(storage)?;
@@ -151,9 +144,8 @@ fn initialise(conn: &Connection, dir: &Path, cluster: &str) -> Result<(), LogErr
 }
 
 fn meta(conn: &Connection, key: &str) -> Result<u64, LogError> {
-    let value = conn
-        .query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0))
-        .optional()?;
+    let value =
+        conn.query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0)).optional()?;
     value.ok_or_else(|| LogError::Damaged(format!("state.db lacks {key}")))
 }
 

@@ -152,11 +152,9 @@ impl State {
     /// Drops decided transactions that are older than `before_ms`, and the oldest above `keep`. Undecided
     /// ones stay for ever.
     pub fn prune(&mut self, before_ms: u64, keep: u64) -> Result<(), LogError> {
-        let decided: u64 = self.conn.query_row(
-            "SELECT count(*) FROM txn WHERE decided_ms IS NOT NULL",
-            [],
-            |row| row.get(0),
-        )?;
+        let decided: u64 =
+            self.conn
+                .query_row("SELECT count(*) FROM txn WHERE decided_ms IS NOT NULL", [], |row| row.get(0))?;
         let surplus = decided.saturating_sub(keep).min(PRUNE_LIMIT);
         let oldest = "SELECT lsn FROM txn WHERE decided_ms IS NOT NULL";
         self.conn.execute(

@@ -24,24 +24,15 @@ fn body(ticket: u64) -> Vec<u8> {
 #[test]
 fn child_that_appends_until_it_is_killed() {
     let Ok(dir) = std::env::var(CHILD_DIR) else { return };
-    let options = WalOptions {
-        segment_bytes: 1 << 20,
-        checkpoint_ms: 5,
-        fold_after_ms: 20,
-        ..quiet()
-    };
+    let options = WalOptions { segment_bytes: 1 << 20, checkpoint_ms: 5, fold_after_ms: 20, ..quiet() };
     let log = open_with(Path::new(&dir), options, |engine| Box::new(engine));
     let mut ticket = log.recovered.next_lsn.0 * 1_000;
     let mut out = std::io::stdout();
     loop {
-        let group: Vec<_> = (0..4)
-            .map(|n| super::support::entry(ticket + n, body(ticket + n)))
-            .collect();
+        let group: Vec<_> = (0..4).map(|n| super::support::entry(ticket + n, body(ticket + n))).collect();
         ticket += 4;
         log.wal.append(group).unwrap();
-        let Committed::Entries(entries) = log.next() else {
-            panic!()
-        };
+        let Committed::Entries(entries) = log.next() else { panic!() };
         for (lsn, _, ticket) in &entries {
             writeln!(out, "acknowledged {lsn} {ticket}").unwrap();
         }
@@ -71,18 +62,11 @@ fn twenty_kills_lose_nothing_that_was_acknowledged() {
             .map(|(lsn, head)| (*lsn, head.transaction.as_ref().unwrap().accepted_ms - 1_000))
             .collect();
         for (lsn, ticket) in &acknowledged {
-            let known = log
-                .wal
-                .transaction(&format!("tx-{ticket}"))
-                .unwrap()
-                .expect("its sender can ask");
+            let known = log.wal.transaction(&format!("tx-{ticket}")).unwrap().expect("its sender can ask");
             assert_eq!(known.lsn, *lsn);
             if !settled.contains(lsn) {
                 assert_eq!(there.get(lsn), Some(ticket), "round {round}: {lsn} is lost");
-                assert!(
-                    log.wal.body(*lsn).unwrap() == body(*ticket),
-                    "round {round}: {lsn} differs"
-                );
+                assert!(log.wal.body(*lsn).unwrap() == body(*ticket), "round {round}: {lsn} differs");
             }
         }
         let last = acknowledged.keys().next_back().copied().unwrap_or_default();
@@ -90,12 +74,7 @@ fn twenty_kills_lose_nothing_that_was_acknowledged() {
         log.wal.finished(&settled);
         log.wal.checkpoint().unwrap();
         // What was logged and not acknowledged goes on as any other.
-        acknowledged.extend(
-            there
-                .iter()
-                .filter(|(lsn, _)| !settled.contains(lsn))
-                .map(|(l, t)| (*l, *t)),
-        );
+        acknowledged.extend(there.iter().filter(|(lsn, _)| !settled.contains(lsn)).map(|(l, t)| (*l, *t)));
     }
     assert!(acknowledged.len() > 1_000, "{}", acknowledged.len());
 }
@@ -103,11 +82,7 @@ fn twenty_kills_lose_nothing_that_was_acknowledged() {
 /// Runs the child until it has acknowledged `lines`, then kills it and takes down everything it said.
 fn kill_after(dir: &Path, lines: usize, acknowledged: &mut BTreeMap<Lsn, u64>, settled: &mut Vec<Lsn>) {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "wal::tests::crash::child_that_appends_until_it_is_killed",
-            "--nocapture",
-        ])
+        .args(["--exact", "wal::tests::crash::child_that_appends_until_it_is_killed", "--nocapture"])
         .env(CHILD_DIR, dir)
         .stdout(Stdio::piped())
         .stderr(Stdio::null())

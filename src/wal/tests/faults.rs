@@ -85,14 +85,7 @@ fn failures_at_every_nth_call_lose_nothing_acknowledged_and_keep_nothing_refused
 
 fn run_with_failures(fault: Fault, plan: Plan) {
     let dir = tempfile::tempdir().unwrap();
-    let log = open_with(dir.path(), quiet(), |engine| {
-        Box::new(Failing {
-            engine,
-            calls: 0,
-            plan,
-            fault,
-        })
-    });
+    let log = open_with(dir.path(), quiet(), |engine| Box::new(Failing { engine, calls: 0, plan, fault }));
     let mut acknowledged = BTreeMap::new();
     let mut handed = 0;
     for ticket in 1..=12 {
@@ -108,11 +101,7 @@ fn run_with_failures(fault: Fault, plan: Plan) {
             handed = log.wal.record(vec![outcome(0, lsn, vec![decision(lsn)])]);
         }
     }
-    assert!(
-        acknowledged.len() >= 4,
-        "{fault:?} {plan:?}: {}",
-        acknowledged.len()
-    );
+    assert!(acknowledged.len() >= 4, "{fault:?} {plan:?}: {}", acknowledged.len());
     wait_for_records(&log, handed);
     drop(log);
 
@@ -191,29 +180,17 @@ fn while_the_disk_is_full_writes_are_refused_at_once_and_it_works_again_by_itsel
     let dir = tempfile::tempdir().unwrap();
     let fails = Arc::new(AtomicU64::new(0));
     let switch = Arc::clone(&fails);
-    let log = open_with(dir.path(), quiet(), |engine| {
-        Box::new(Switched {
-            engine,
-            fails: switch,
-        })
-    });
+    let log = open_with(dir.path(), quiet(), |engine| Box::new(Switched { engine, fails: switch }));
     let lsn = log.log(1, "x");
     let full = LogError::DiskFull("no room".to_owned());
     fails.store(1, Ordering::SeqCst);
     let handed = log.wal.record(vec![outcome(0, lsn, vec![decision(lsn)])]);
     assert_eq!(log.next(), Committed::Unavailable(full.clone()));
     assert!(!log.wal.stats().available);
-    assert_eq!(
-        log.wal.append(vec![entry(2, "y")]),
-        Err(AppendError::Unavailable(full))
-    );
+    assert_eq!(log.wal.append(vec![entry(2, "y")]), Err(AppendError::Unavailable(full)));
     fails.store(0, Ordering::SeqCst);
     assert_eq!(log.next(), Committed::Available);
-    assert_eq!(
-        log.next(),
-        Committed::Records { upto: handed },
-        "an outcome is never given up"
-    );
+    assert_eq!(log.next(), Committed::Records { upto: handed }, "an outcome is never given up");
     assert_eq!(log.log(3, "z"), Lsn(2));
     assert_eq!(log.wal.stats().queued_entries, 0);
 }
@@ -241,10 +218,7 @@ fn a_writer_that_dies_leaves_nobody_waiting() {
     let log = open_with(dir.path(), quiet(), |_| Box::new(Dying));
     log.wal.append(vec![entry(1, "x")]).unwrap();
     assert_eq!(log.next(), Committed::Unavailable(LogError::Closed));
-    assert_eq!(
-        log.wal.append(vec![entry(2, "y")]),
-        Err(AppendError::Unavailable(LogError::Closed))
-    );
+    assert_eq!(log.wal.append(vec![entry(2, "y")]), Err(AppendError::Unavailable(LogError::Closed)));
     log.wal.close();
 }
 
@@ -254,19 +228,12 @@ fn what_a_failed_sync_left_in_the_file_is_cut_off() {
     let wal = dir.path().join("wal");
     std::fs::create_dir_all(&wal).unwrap();
     let mut engine = SegmentEngine::open(&wal, 1, 0, 1 << 20).unwrap();
-    let record = |seq| StampedRecord {
-        seq,
-        lsn: None,
-        at_ms: 0,
-        head: vec![1, 2, 3],
-        body: None,
-    };
+    let record = |seq| StampedRecord { seq, lsn: None, at_ms: 0, head: vec![1, 2, 3], body: None };
     engine.commit(&[record(1)]).unwrap();
     // As a reader keeps the shared index alive, SQLite does not look into the file again.
     let reader = rusqlite::Connection::open(wal.join("segment-000001.db")).unwrap();
     let count = |conn: &rusqlite::Connection| {
-        conn.query_row("SELECT count(*) FROM record", [], |row| row.get::<_, u64>(0))
-            .unwrap()
+        conn.query_row("SELECT count(*) FROM record", [], |row| row.get::<_, u64>(0)).unwrap()
     };
     assert_eq!(count(&reader), 1);
     let path = wal.join("segment-000001.db-wal");
@@ -274,18 +241,9 @@ fn what_a_failed_sync_left_in_the_file_is_cut_off() {
     let mut bytes = std::fs::read(&path).unwrap();
     bytes.extend(noise(1, 5_000));
     std::fs::write(&path, bytes).unwrap();
-    assert_eq!(
-        engine.settle().unwrap(),
-        Settled {
-            last_seq: 1,
-            segment: 1
-        }
-    );
+    assert_eq!(engine.settle().unwrap(), Settled { last_seq: 1, segment: 1 });
     assert_eq!(std::fs::metadata(&path).unwrap().len(), good);
-    assert!(
-        engine.commit(&[record(2)]).is_err(),
-        "not before it is open again"
-    );
+    assert!(engine.commit(&[record(2)]).is_err(), "not before it is open again");
     engine.settle().unwrap();
     engine.reopen().unwrap();
     assert_eq!(engine.commit(&[record(2)]), Ok(2));

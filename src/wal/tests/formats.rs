@@ -17,12 +17,8 @@ fn error(dir: &Path) -> OpenError {
 }
 
 fn only_segment(dir: &Path) -> PathBuf {
-    let files = fs::read_dir(dir.join("wal"))
-        .unwrap()
-        .map(|file| file.unwrap().path());
-    let mut segments: Vec<_> = files
-        .filter(|path| path.extension().is_some_and(|end| end == "db"))
-        .collect();
+    let files = fs::read_dir(dir.join("wal")).unwrap().map(|file| file.unwrap().path());
+    let mut segments: Vec<_> = files.filter(|path| path.extension().is_some_and(|end| end == "db")).collect();
     assert_eq!(segments.len(), 1, "{segments:?}");
     segments.remove(0)
 }
@@ -40,21 +36,8 @@ fn a_newer_format_is_refused_in_words() {
         let conn = Connection::open(&path).unwrap();
         conn.pragma_update(None, "user_version", 99).unwrap();
         let error = error(dir.path());
-        assert!(
-            matches!(
-                error,
-                OpenError::Newer {
-                    found: 99,
-                    known: 1,
-                    ..
-                }
-            ),
-            "{error}"
-        );
-        assert!(
-            error.to_string().contains("use the newer version again"),
-            "{error}"
-        );
+        assert!(matches!(error, OpenError::Newer { found: 99, known: 1, .. }), "{error}");
+        assert!(error.to_string().contains("use the newer version again"), "{error}");
         conn.pragma_update(None, "user_version", 1).unwrap();
     }
     open(dir.path());
@@ -65,10 +48,7 @@ fn a_second_opener_is_refused_and_told_the_process() {
     let dir = tempfile::tempdir().unwrap();
     let log = open(dir.path());
     let refused = error(dir.path()).to_string();
-    assert!(
-        refused.contains(&format!("in use by process {}", std::process::id())),
-        "{refused}"
-    );
+    assert!(refused.contains(&format!("in use by process {}", std::process::id())), "{refused}");
     log.wal.close();
     open(dir.path());
 }
@@ -96,10 +76,7 @@ fn an_altered_head_stops_the_start() {
     conn.execute("UPDATE record SET at_ms = at_ms + 1", []).unwrap();
     drop(conn);
     let words = error(dir.path()).to_string();
-    assert!(
-        words.contains("record 1 of segment 1 is not what was written"),
-        "{words}"
-    );
+    assert!(words.contains("record 1 of segment 1 is not what was written"), "{words}");
 }
 
 #[test]
@@ -107,8 +84,7 @@ fn an_altered_or_torn_body_is_never_handed_out() {
     let dir = tempfile::tempdir().unwrap();
     logged(dir.path(), noise(1, 100));
     let conn = Connection::open(only_segment(dir.path())).unwrap();
-    conn.execute("UPDATE record SET body = zeroblob(100)", [])
-        .unwrap();
+    conn.execute("UPDATE record SET body = zeroblob(100)", []).unwrap();
     drop(conn);
     let words = open(dir.path()).wal.body(Lsn(1)).unwrap_err().to_string();
     assert!(words.contains("the body of record 1"), "{words}");
@@ -126,10 +102,9 @@ fn an_altered_torn_or_lost_body_file_is_never_handed_out() {
     altered[200_000] ^= 1;
     let log = open(dir.path());
     assert!(!bodies.join("orphan").exists());
-    for (content, complaint) in [
-        (&altered[..], "is not what was written"),
-        (&body[..299_999], "has 299999 bytes instead of 300000"),
-    ] {
+    for (content, complaint) in
+        [(&altered[..], "is not what was written"), (&body[..299_999], "has 299999 bytes instead of 300000")]
+    {
         fs::write(&file, content).unwrap();
         let words = log.wal.body(Lsn(1)).unwrap_err().to_string();
         assert!(words.contains(complaint), "{words}");

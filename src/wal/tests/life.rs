@@ -3,15 +3,14 @@
 use super::support::{answer, decision, entry, head, logged_head, noise, open, open_with, outcome, quiet};
 use crate::chroma::ids::InstanceId;
 use crate::wal::record::{Decision, Lsn, Record, Verdict};
+use crate::wal::shared::now_ms as log_now;
 use crate::wal::{AppendError, Committed, LogError, TransactionState, WalOptions};
 
 #[test]
 fn a_group_gets_consecutive_numbers_and_bodies_come_back_from_memory_and_disk() {
     let dir = tempfile::tempdir().unwrap();
     let log = open(dir.path());
-    log.wal
-        .append(vec![entry(10, "ten"), entry(11, ""), entry(12, "twelve")])
-        .unwrap();
+    log.wal.append(vec![entry(10, "ten"), entry(11, ""), entry(12, "twelve")]).unwrap();
     let heads = vec![
         (Lsn(1), logged_head(10, 3), 10),
         (Lsn(2), logged_head(11, 0), 11),
@@ -41,35 +40,18 @@ fn large_bodies_come_back_byte_for_byte() {
     drop(log);
     let log = open(dir.path());
     for (ticket, len) in (1..).zip(sizes) {
-        assert!(
-            log.wal.body(Lsn(ticket)).unwrap() == noise(ticket, len),
-            "{len} bytes differ"
-        );
+        assert!(log.wal.body(Lsn(ticket)).unwrap() == noise(ticket, len), "{len} bytes differ");
     }
-    assert_eq!(
-        std::fs::read_dir(dir.path().join("wal/bodies")).unwrap().count(),
-        3
-    );
+    assert_eq!(std::fs::read_dir(dir.path().join("wal/bodies")).unwrap().count(), 3);
 }
 
 #[test]
 fn a_group_with_one_large_body_is_one_group() {
     let dir = tempfile::tempdir().unwrap();
     let log = open(dir.path());
-    log.wal
-        .append(vec![
-            entry(1, "small"),
-            entry(2, noise(2, 300_000)),
-            entry(3, "small"),
-        ])
-        .unwrap();
-    let Committed::Entries(entries) = log.next() else {
-        panic!()
-    };
-    assert_eq!(
-        entries.iter().map(|(lsn, ..)| lsn.0).collect::<Vec<_>>(),
-        [1, 2, 3]
-    );
+    log.wal.append(vec![entry(1, "small"), entry(2, noise(2, 300_000)), entry(3, "small")]).unwrap();
+    let Committed::Entries(entries) = log.next() else { panic!() };
+    assert_eq!(entries.iter().map(|(lsn, ..)| lsn.0).collect::<Vec<_>>(), [1, 2, 3]);
     assert!(log.wal.body(Lsn(2)).unwrap() == noise(2, 300_000));
 }
 
@@ -90,18 +72,11 @@ fn a_transaction_is_found_before_and_after_the_checkpoint_and_across_both() {
     check(&log, TransactionState::Logged, None);
     log.wal.checkpoint().unwrap();
     check(&log, TransactionState::Logged, None);
-    log.note(vec![Record::Suspect {
-        lsn,
-        instance: InstanceId(0),
-        answer: answer(500),
-    }]);
+    log.note(vec![Record::Suspect { lsn, instance: InstanceId(0), answer: answer(500) }]);
     check(&log, TransactionState::Suspect, Some(500));
     log.wal.checkpoint().unwrap();
     check(&log, TransactionState::Suspect, Some(500));
-    let verdict = Verdict::Rejected {
-        answer: answer(400),
-        fixes_dimension: None,
-    };
+    let verdict = Verdict::Rejected { answer: answer(400), fixes_dimension: None };
     log.note(vec![outcome(0, lsn, vec![Decision { lsn, verdict }])]);
     check(&log, TransactionState::Rejected, Some(400));
     log.wal.checkpoint().unwrap();
@@ -117,10 +92,7 @@ fn the_first_verdict_is_final() {
     let log = open(dir.path());
     let lsn = log.log(1, "x");
     log.note(vec![outcome(0, lsn, vec![decision(lsn)])]);
-    let verdict = Verdict::Rejected {
-        answer: answer(400),
-        fixes_dimension: None,
-    };
+    let verdict = Verdict::Rejected { answer: answer(400), fixes_dimension: None };
     log.note(vec![outcome(1, lsn, vec![Decision { lsn, verdict }])]);
     let state = |log: &super::support::Log| log.wal.transaction("tx-1").unwrap().unwrap().state;
     assert_eq!(state(&log), TransactionState::Committed);
@@ -141,34 +113,29 @@ fn finished_transactions_are_kept_up_to_a_number_and_unfinished_ones_for_ever() 
         }
     }
     drop(log);
-    let options = WalOptions {
-        keep_transactions: 4,
-        ..quiet()
-    };
+    let options = WalOptions { keep_transactions: 4, ..quiet() };
     let log = open_with(dir.path(), options, |engine| Box::new(engine));
     log.wal.checkpoint().unwrap();
-    let known: Vec<u64> = (1..=10)
-        .filter(|n| log.wal.transaction(&format!("tx-{n}")).unwrap().is_some())
-        .collect();
+    let known: Vec<u64> =
+        (1..=10).filter(|n| log.wal.transaction(&format!("tx-{n}")).unwrap().is_some()).collect();
     assert_eq!(known, [3, 7, 8, 9, 10]);
     drop(log);
     let options = WalOptions { keep_s: 0, ..quiet() };
-    std::thread::sleep(std::time::Duration::from_millis(2));
+    let decided_ms = log_now();
+    while log_now() <= decided_ms {
+        std::thread::yield_now();
+    }
     let log = open_with(dir.path(), options, |engine| Box::new(engine));
     log.wal.checkpoint().unwrap();
-    let known: Vec<u64> = (1..=10)
-        .filter(|n| log.wal.transaction(&format!("tx-{n}")).unwrap().is_some())
-        .collect();
+    let known: Vec<u64> =
+        (1..=10).filter(|n| log.wal.transaction(&format!("tx-{n}")).unwrap().is_some()).collect();
     assert_eq!(known, [3]);
 }
 
 #[test]
 fn at_a_limit_the_appender_is_told_which() {
     let dir = tempfile::tempdir().unwrap();
-    let options = WalOptions {
-        max_bytes: 10,
-        ..quiet()
-    };
+    let options = WalOptions { max_bytes: 10, ..quiet() };
     let log = open_with(dir.path(), options, |engine| Box::new(engine));
     let lsn = log.log(1, noise(1, 10));
     let full = log.wal.append(vec![entry(2, "x")]);
@@ -188,23 +155,14 @@ fn the_figures_say_what_is_pending_and_since_when() {
     let stats = log.wal.stats();
     assert_eq!((stats.pending_entries, stats.pending_bytes), (2, 301_000));
     assert_eq!(stats.oldest_accepted_ms, Some(1_001));
-    assert_eq!(
-        (stats.durable_lsn, stats.durable_seq, stats.covered_seq),
-        (Lsn(2), 2, 0)
-    );
+    assert_eq!((stats.durable_lsn, stats.durable_seq, stats.covered_seq), (Lsn(2), 2, 0));
     assert_eq!((stats.appended_entries, stats.durable_entries), (2, 2));
-    assert_eq!(
-        (stats.queued_entries, stats.queued_bytes, stats.available),
-        (0, 0, true)
-    );
+    assert_eq!((stats.queued_entries, stats.queued_bytes, stats.available), (0, 0, true));
     assert_eq!((stats.commits.count, stats.segments), (2, 1));
     assert!(stats.disk_bytes > 301_000);
     log.settle(first);
     log.wal.checkpoint().unwrap();
     let stats = log.wal.stats();
-    assert_eq!(
-        (stats.pending_entries, stats.oldest_accepted_ms),
-        (1, Some(1_002))
-    );
+    assert_eq!((stats.pending_entries, stats.oldest_accepted_ms), (1, Some(1_002)));
     assert_eq!(stats.covered_seq, stats.durable_seq);
 }

@@ -18,27 +18,11 @@ fn every_kind_of_record_survives() {
     log.note(vec![
         outcome(0, two, vec![decision(one)]),
         outcome(1, one, vec![]),
-        Record::Resolved {
-            lsn: two,
-            ids: ids.clone(),
-        },
-        Record::Divergent {
-            lane: lane(),
-            instance: InstanceId(1),
-            reason: "its disk".to_owned(),
-        },
-        Record::Suspect {
-            lsn: three,
-            instance: InstanceId(0),
-            answer: answer(500),
-        },
-        Record::Joined {
-            instance: InstanceId(1),
-        },
-        Record::Marker {
-            instance: InstanceId(1),
-            counter: 42,
-        },
+        Record::Resolved { lsn: two, ids: ids.clone() },
+        Record::Divergent { lane: lane(), instance: InstanceId(1), reason: "its disk".to_owned() },
+        Record::Suspect { lsn: three, instance: InstanceId(0), answer: answer(500) },
+        Record::Joined { instance: InstanceId(1) },
+        Record::Marker { instance: InstanceId(1), counter: 42 },
     ]);
     let crashed = as_after_a_crash(dir.path());
     for _ in 0..2 {
@@ -52,20 +36,11 @@ fn every_kind_of_record_survives() {
         assert_eq!(recovered.decisions.len(), 1);
         assert_eq!(recovered.decisions[&one], decision(one).verdict);
         assert_eq!(recovered.resolved[&two], ids);
-        assert_eq!(
-            recovered.positions,
-            [(lane(), InstanceId(0), two), (lane(), InstanceId(1), one)]
-        );
-        assert_eq!(
-            recovered.divergent,
-            [(lane(), InstanceId(1), "its disk".to_owned())]
-        );
+        assert_eq!(recovered.positions, [(lane(), InstanceId(0), two), (lane(), InstanceId(1), one)]);
+        assert_eq!(recovered.divergent, [(lane(), InstanceId(1), "its disk".to_owned())]);
         assert_eq!(recovered.suspects, [(three, InstanceId(0), answer(500))]);
-        let names: Vec<_> = recovered
-            .instances
-            .iter()
-            .map(|i| (i.name.as_str(), i.joined, i.marker_counter))
-            .collect();
+        let names: Vec<_> =
+            recovered.instances.iter().map(|i| (i.name.as_str(), i.joined, i.marker_counter)).collect();
         assert_eq!(names, [("a", false, 0), ("b", true, 42)]);
     }
 }
@@ -142,32 +117,22 @@ fn names_of_instances_keep_their_numbers_whatever_the_configuration_says_later()
     numbers(&["one", "two"]);
     numbers(&["two"]);
     let known = numbers(&["three", "two"]);
-    assert_eq!(
-        known,
-        [
-            (0, "one".to_owned()),
-            (1, "two".to_owned()),
-            (2, "three".to_owned())
-        ]
-    );
+    assert_eq!(known, [(0, "one".to_owned()), (1, "two".to_owned()), (2, "three".to_owned())]);
 }
 
 #[test]
 fn the_catalog_of_the_checkpoint_is_the_fold_of_all_changes() {
     let seed =
         std::env::var("ISOCHROME_SEED").map_or_else(|_| fastrand::u64(..), |seed| seed.parse().unwrap());
-    println!("ISOCHROME_SEED={seed}");
+
     let mut random = fastrand::Rng::with_seed(seed);
     let dir = tempfile::tempdir().unwrap();
     let mut expected = Catalog::default();
     for _ in 0..12 {
         let log = open(dir.path());
         let mut restored = Catalog::default();
-        log.recovered
-            .changes
-            .iter()
-            .for_each(|change| restored.apply(change));
-        assert_eq!(restored, expected);
+        log.recovered.changes.iter().for_each(|change| restored.apply(change));
+        assert_eq!(restored, expected, "ISOCHROME_SEED={seed}");
         let mut kept = vec![];
         for _ in 0..random.usize(1..12) {
             if let Some(change) = change(&mut random, &expected) {
@@ -176,9 +141,7 @@ fn the_catalog_of_the_checkpoint_is_the_fold_of_all_changes() {
             }
         }
         log.note(vec![Record::Outcome(Outcome {
-            lane: Lane::Tenant {
-                tenant: "t".to_owned(),
-            },
+            lane: Lane::Tenant { tenant: "t".to_owned() },
             instance: InstanceId(0),
             applied: Lsn(0),
             decisions: vec![],
@@ -197,36 +160,20 @@ fn change(random: &mut fastrand::Rng, catalog: &Catalog) -> Option<CatalogChange
     Some(match random.u8(..10) {
         0 => CatalogChange::TenantCreated { tenant },
         1 if catalog.databases(&tenant).next().is_none() => CatalogChange::TenantDropped { tenant },
-        2 => CatalogChange::DatabaseCreated {
-            tenant,
-            database,
-            id: random.u128(..),
-        },
+        2 => CatalogChange::DatabaseCreated { tenant, database, id: random.u128(..) },
         3 if catalog.collections(&tenant, &database).next().is_none() => {
             CatalogChange::DatabaseDropped { tenant, database }
         }
         4 | 5 if catalog.by_name(&tenant, &database, &name).is_none() && catalog.known(id).is_none() => {
-            CatalogChange::CollectionCreated {
-                id,
-                tenant,
-                database,
-                name,
-            }
+            CatalogChange::CollectionCreated { id, tenant, database, name }
         }
         6 => {
             let known = catalog.living(id)?;
-            catalog
-                .by_name(&known.tenant, &known.database, &name)
-                .is_none()
-                .then_some(())?;
+            catalog.by_name(&known.tenant, &known.database, &name).is_none().then_some(())?;
             CatalogChange::CollectionRenamed { id, name }
         }
         7 if catalog.living(id).is_some() => CatalogChange::CollectionDropped { id },
-        8 => CatalogChange::RealId {
-            id,
-            instance: InstanceId(random.u8(..2)),
-            real_id: random.u128(..),
-        },
+        8 => CatalogChange::RealId { id, instance: InstanceId(random.u8(..2)), real_id: random.u128(..) },
         9 if catalog.known(id).is_some_and(|known| known.dropped) => {
             CatalogChange::CollectionForgotten { id }
         }
@@ -239,11 +186,7 @@ fn parts_of_a_compound_write_have_no_transaction_and_still_come_back() {
     let dir = tempfile::tempdir().unwrap();
     let log = open(dir.path());
     let part = |ticket| NewEntry {
-        head: crate::wal::record::EntryHead {
-            op: Op::DropCollection,
-            transaction: None,
-            ..head(ticket)
-        },
+        head: crate::wal::record::EntryHead { op: Op::DropCollection, transaction: None, ..head(ticket) },
         body: bytes::Bytes::new(),
         ticket,
     };
@@ -252,10 +195,5 @@ fn parts_of_a_compound_write_have_no_transaction_and_still_come_back() {
     drop(log);
     let log = open(dir.path());
     assert_eq!(log.recovered.entries.len(), 2);
-    assert!(
-        log.recovered
-            .entries
-            .iter()
-            .all(|(_, head)| head.transaction.is_none())
-    );
+    assert!(log.recovered.entries.iter().all(|(_, head)| head.transaction.is_none()));
 }

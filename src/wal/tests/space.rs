@@ -5,11 +5,7 @@ use crate::wal::WalOptions;
 use crate::wal::record::Lsn;
 
 fn small_segments(dir: &std::path::Path) -> Log {
-    let options = WalOptions {
-        segment_bytes: 400_000,
-        cache_bytes: 0,
-        ..quiet()
-    };
+    let options = WalOptions { segment_bytes: 400_000, cache_bytes: 0, ..quiet() };
     open_with(dir, options, |engine| Box::new(engine))
 }
 
@@ -32,11 +28,7 @@ fn segments_and_body_files_of_finished_entries_are_dropped_and_others_stay() {
     }
     log.wal.checkpoint().unwrap();
     let after = log.wal.stats();
-    assert_eq!(
-        (after.segments, bodies()),
-        (2, 0),
-        "the one that waits, and the one being written"
-    );
+    assert_eq!((after.segments, bodies()), (2, 0), "the one that waits, and the one being written");
     assert!(after.disk_bytes * 2 < full.disk_bytes, "{after:?}");
     assert!(log.wal.body(stays).unwrap() == noise(17, 50_000));
     drop(log);
@@ -50,10 +42,7 @@ fn segments_and_body_files_of_finished_entries_are_dropped_and_others_stay() {
     log.wal.checkpoint().unwrap();
     drop(log);
     let log = small_segments(dir.path());
-    assert!(
-        log.recovered.entries.iter().all(|(lsn, _)| !all.contains(lsn)),
-        "their segments are gone"
-    );
+    assert!(log.recovered.entries.iter().all(|(lsn, _)| !all.contains(lsn)), "their segments are gone");
     assert_eq!(log.recovered.next_lsn, Lsn(41));
 }
 
@@ -61,37 +50,23 @@ fn segments_and_body_files_of_finished_entries_are_dropped_and_others_stay() {
 fn a_segment_goes_only_when_the_checkpoint_holds_it() {
     let dir = tempfile::tempdir().unwrap();
     let log = small_segments(dir.path());
-    let lsns: Vec<Lsn> = (1..=20)
-        .map(|ticket| log.log(ticket, noise(ticket, 50_000)))
-        .collect();
+    let lsns: Vec<Lsn> = (1..=20).map(|ticket| log.log(ticket, noise(ticket, 50_000))).collect();
     log.wal.finished(&lsns);
     let stats = log.wal.stats();
     assert!(stats.segments > 2 && stats.covered_seq == 0);
     log.wal.checkpoint().unwrap();
     assert_eq!(log.wal.stats().segments, 1);
-    assert!(
-        log.wal.transaction("tx-3").unwrap().is_some(),
-        "its sender can still ask"
-    );
+    assert!(log.wal.transaction("tx-3").unwrap().is_some(), "its sender can still ask");
 }
 
 #[test]
 fn a_waiting_segment_is_folded_and_reads_the_same() {
     let dir = tempfile::tempdir().unwrap();
-    let options = WalOptions {
-        segment_bytes: 100_000,
-        cache_bytes: 0,
-        fold_after_ms: 0,
-        ..quiet()
-    };
+    let options = WalOptions { segment_bytes: 100_000, cache_bytes: 0, fold_after_ms: 0, ..quiet() };
     let log = open_with(dir.path(), options, |engine| Box::new(engine));
-    let lsns: Vec<Lsn> = (1..=4)
-        .map(|ticket| log.log(ticket, noise(ticket, 120_000)))
-        .collect();
+    let lsns: Vec<Lsn> = (1..=4).map(|ticket| log.log(ticket, noise(ticket, 120_000))).collect();
     let unfolded = || {
-        let files = std::fs::read_dir(dir.path().join("wal"))
-            .unwrap()
-            .map(Result::unwrap);
+        let files = std::fs::read_dir(dir.path().join("wal")).unwrap().map(Result::unwrap);
         let wals = files.filter(|file| file.file_name().to_string_lossy().ends_with("-wal"));
         wals.filter(|file| file.metadata().unwrap().len() > 0).count()
     };

@@ -25,12 +25,7 @@ pub struct Log {
 
 /// Options under which nothing happens by time alone.
 pub fn quiet() -> WalOptions {
-    WalOptions {
-        checkpoint_ms: 3_600_000,
-        retry_min_ms: 1,
-        retry_max_ms: 4,
-        ..WalOptions::default()
-    }
+    WalOptions { checkpoint_ms: 3_600_000, retry_min_ms: 1, retry_max_ms: 4, ..WalOptions::default() }
 }
 
 pub fn open(dir: &Path) -> Log {
@@ -53,12 +48,7 @@ pub fn try_open(
 ) -> Result<Log, OpenError> {
     let (tell, told) = unbounded();
     let instances: Vec<String> = instances.iter().map(|name| (*name).to_owned()).collect();
-    let setup = Setup {
-        dir,
-        options,
-        instances: &instances,
-        new_cluster: "fresh-cluster",
-    };
+    let setup = Setup { dir, options, instances: &instances, new_cluster: "fresh-cluster" };
     let on_commit = Box::new(move |what| drop(tell.send(what)));
     let (wal, recovered) = Wal::open_with(&setup, on_commit, wrap)?;
     Ok(Log { wal, recovered, told })
@@ -90,16 +80,13 @@ impl Log {
 
     /// Both instances have applied it: the log may forget it.
     pub fn settle(&self, lsn: Lsn) {
-        self.note(vec![
-            outcome(0, lsn, vec![decision(lsn)]),
-            outcome(1, lsn, vec![]),
-        ]);
+        self.note(vec![outcome(0, lsn, vec![decision(lsn)]), outcome(1, lsn, vec![])]);
         self.wal.finished(&[lsn]);
     }
 }
 
 pub fn collection() -> CollectionId {
-    CollectionId(0xc0ffee)
+    CollectionId(0x00c0_ffee)
 }
 
 pub fn lane() -> Lane {
@@ -129,33 +116,20 @@ pub fn head(ticket: u64) -> EntryHead {
 }
 
 pub fn entry(ticket: u64, body: impl Into<Bytes>) -> NewEntry {
-    NewEntry {
-        head: head(ticket),
-        body: body.into(),
-        ticket,
-    }
+    NewEntry { head: head(ticket), body: body.into(), ticket }
 }
 
 /// The head as the log gives it back.
 pub fn logged_head(ticket: u64, body_bytes: usize) -> EntryHead {
-    EntryHead {
-        body_bytes: body_bytes as u64,
-        ..head(ticket)
-    }
+    EntryHead { body_bytes: body_bytes as u64, ..head(ticket) }
 }
 
 pub fn answer(status: u16) -> Answer {
-    Answer {
-        status,
-        body: format!("{{\"status\":{status}}}").into_bytes(),
-    }
+    Answer { status, body: format!("{{\"status\":{status}}}").into_bytes() }
 }
 
 pub fn decision(lsn: Lsn) -> Decision {
-    Decision {
-        lsn,
-        verdict: Verdict::Committed(answer(201)),
-    }
+    Decision { lsn, verdict: Verdict::Committed(answer(201)) }
 }
 
 pub fn outcome(instance: u8, applied: Lsn, decisions: Vec<Decision>) -> Record {
