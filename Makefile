@@ -1,0 +1,71 @@
+# The ways to run, test and measure Isochrome. `make` alone lists them.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help run setup test lint simulate bench
+
+VENV := .venv
+NODE := tests/clients/node
+# Arguments for `isochrome serve`, as in: make run ARGS='--listen 127.0.0.1:9000'
+ARGS ?=
+# How many random stories `make simulate` plays.
+SEEDS ?= 20000
+
+say = @printf '\n== %s\n' $(1)
+
+help: ## List what can be made
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+run: ## Set up what is missing, then serve with two Chroma servers of its own on 127.0.0.1:8000
+	$(call say,'Tools')
+	@scripts/need rust cc python optional:node
+	$(call say,'A private Python environment with Chroma in $(VENV)')
+	@$(MAKE) --no-print-directory $(VENV)/isochrome-ready
+	$(call say,'Release build')
+	cargo build --release
+	$(call say,'Isochrome')
+	@ISOCHROME_MANAGED_COMMAND="$${ISOCHROME_MANAGED_COMMAND:-$(CURDIR)/$(VENV)/bin/chroma}" \
+		exec cargo run --release --quiet -- serve $(ARGS)
+
+setup: ## Set up what the tests need: Chroma, and its clients for Python and Node
+	@scripts/need rust cc python node
+	@$(MAKE) --no-print-directory $(VENV)/isochrome-ready
+	@if [ -f $(NODE)/package-lock.json ]; then $(MAKE) --no-print-directory $(NODE)/node_modules/.package-lock.json; fi
+
+test: setup lint ## Everything that must hold before a change lands
+	$(call say,'Tests')
+	@if cargo nextest --version >/dev/null 2>&1; then \
+		cargo nextest run --no-fail-fast; \
+		cargo test --doc; \
+	else \
+		cargo test --no-fail-fast; \
+	fi
+
+lint: ## Format, lints, and what may be linked in
+	$(call say,'Format')
+	cargo fmt --check
+	$(call say,'Lints')
+	cargo clippy --all-targets -- -D warnings
+	$(call say,'Dependencies')
+	@if cargo deny --version >/dev/null 2>&1; then \
+		cargo deny --log-level error check bans licenses sources; \
+	else \
+		echo 'skipped; to have it: cargo install cargo-deny --locked'; \
+	fi
+
+simulate: ## Play SEEDS=N random stories in the simulator
+	ISOCHROME_SEEDS=$(SEEDS) cargo test --release --test simulator -- --nocapture
+
+bench: setup ## Measure, side by side with one Chroma server
+	cargo bench --bench real
+
+# The stamp stands inside of what it speaks of, so that both go together.
+$(VENV)/isochrome-ready: scripts/requirements.txt scripts/constraints.txt
+	@[ -x $(VENV)/bin/python ] || python3 -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --disable-pip-version-check --progress-bar on -r scripts/requirements.txt
+	@touch $@
+
+$(NODE)/node_modules/.package-lock.json: $(NODE)/package-lock.json $(NODE)/package.json
+	npm ci --prefix $(NODE) --no-audit --no-fund
+	@touch $@
