@@ -21,7 +21,7 @@ run: ## Set up what is missing, then serve with two Chroma servers of its own on
 	$(call say,'Tools')
 	@scripts/need rust cc python optional:node
 	$(call say,'A private Python environment with Chroma in $(VENV)')
-	@$(MAKE) --no-print-directory $(VENV)/isochrome-ready
+	@$(MAKE) --silent --no-print-directory $(VENV)/isochrome-ready
 	$(call say,'Release build')
 	cargo build --release
 	$(call say,'Isochrome')
@@ -30,8 +30,8 @@ run: ## Set up what is missing, then serve with two Chroma servers of its own on
 
 setup: ## Set up what the tests need: Chroma, and its clients for Python and Node
 	@scripts/need rust cc python node
-	@$(MAKE) --no-print-directory $(VENV)/isochrome-ready
-	@if [ -f $(NODE)/package-lock.json ]; then $(MAKE) --no-print-directory $(NODE)/node_modules/.package-lock.json; fi
+	@$(MAKE) --silent --no-print-directory $(VENV)/isochrome-ready
+	@if [ -f $(NODE)/package-lock.json ]; then $(MAKE) --silent --no-print-directory $(NODE)/node_modules/.package-lock.json; fi
 
 test: setup lint ## Everything that must hold before a change lands
 	$(call say,'Tests')

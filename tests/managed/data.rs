@@ -84,7 +84,7 @@ impl Drop for Data {
 }
 
 pub fn chroma() -> PathBuf {
-    std::env::var_os("ISOCHROME_MANAGED_COMMAND")
+    std::env::var_os("ISOCHROME_CHROMA")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/chroma"), PathBuf::from)
 }
 

@@ -1,7 +1,7 @@
 //! Real Chroma servers under supervision: they come back when they die, are found again when
 //! Isochrome died, and nothing that is not ours is touched.
 //!
-//! Needs a `chroma` executable: `.venv/bin/chroma`, or the one in `ISOCHROME_MANAGED_COMMAND`.
+//! Needs a `chroma` executable: `.venv/bin/chroma`, or the one in `ISOCHROME_CHROMA`.
 #![allow(clippy::unwrap_used, reason = "in tests, helpers included, a failed unwrap is the verdict")]
 
 mod data;
