@@ -39,8 +39,8 @@ pub fn parse_create(body: &[u8]) -> Result<Body<CreateRequest>, ApiError> {
         name: Text<'a>,
         #[serde(borrow)]
         metadata: Option<&'a RawValue>,
-        #[serde(default)]
-        get_or_create: bool,
+        #[serde(default, rename = "get_or_create")]
+        take_existing: bool,
     }
     refuse_positional(body)?;
     let Ok(create) = serde_json::from_slice::<Create<'_>>(body) else {
@@ -48,7 +48,7 @@ pub fn parse_create(body: &[u8]) -> Result<Body<CreateRequest>, ApiError> {
     };
     refuse_containers(create.metadata)?;
     let name = create.name.0.into_owned();
-    Ok(Body::Clear(CreateRequest { name, get_or_create: create.get_or_create }))
+    Ok(Body::Clear(CreateRequest { name, get_or_create: create.take_existing }))
 }
 
 /// Reads the body of a modify.

@@ -1,6 +1,6 @@
 //! Walking over JSON without building it.
 //!
-//! Everything goes through serde_json, which is what Chroma reads with: what it takes we take, so
+//! Everything goes through `serde_json`, which is what Chroma reads with: what it takes we take, so
 //! nothing that reaches Chroma's code can hide from ours behind an escape, a duplicate or a strange blank.
 
 use std::borrow::Cow;

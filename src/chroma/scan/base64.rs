@@ -14,9 +14,9 @@ const INVALID: u8 = 0xff;
 const DIGITS: [u8; 256] = {
     let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut digits = [INVALID; 256];
-    let mut value = 0;
+    let mut value = 0_u8;
     while value < 64 {
-        digits[alphabet[value] as usize] = value as u8;
+        digits[alphabet[value as usize] as usize] = value;
         value += 1;
     }
     digits

@@ -181,6 +181,7 @@ fn deletes_are_by_ids_by_predicate_or_of_nothing() {
 
 /// Bodies put together from pieces of JSON at random: whatever comes, scanning ends with an answer.
 #[test]
+#[allow(clippy::print_stdout, reason = "a failing run must show its seed")]
 fn scanning_survives_anything() {
     let seed = std::env::var("ISOCHROME_SEED").map_or(0x1505, |seed| seed.parse().unwrap());
     println!("ISOCHROME_SEED={seed}");
