@@ -10,6 +10,9 @@ pub(super) struct Vector {
 
 const INVALID: u8 = 0xff;
 
+/// Set in [`INVALID`] and in no digit's value.
+const INVALID_BIT: u8 = 0x80;
+
 /// Value of each base64 digit.
 const DIGITS: [u8; 256] = {
     let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -37,28 +40,46 @@ pub(super) fn scan(text: &[u8]) -> Vector {
     Vector { dimension, sound }
 }
 
-/// Decodes digits bit by bit into floats; false for a foreign byte, an infinity, a NaN, or bits left over.
+/// Digits of three floats: the shortest text that is whole digits and whole floats.
+const GROUP_DIGITS: usize = 16;
+
+/// All ones in the exponent, which is an infinity or a NaN, in a float's four bytes read as big-endian.
+const NOT_FINITE: u64 = 0x0000_807f;
+
+/// Decodes digits into floats; false for a foreign byte, an infinity, a NaN, or bits left over.
 fn all_finite(digits: &[u8]) -> bool {
-    let (mut bits, mut bit_count, mut float, mut byte_count) = (0_u32, 0_u32, 0_u32, 0_u32);
-    for &digit in digits {
-        let value = DIGITS[usize::from(digit)];
-        if value == INVALID {
-            return false;
-        }
-        bits = bits << 6 | u32::from(value);
-        bit_count += 6;
-        if bit_count < 8 {
-            continue;
-        }
-        bit_count -= 8;
-        float = float >> 8 | (bits >> bit_count & 0xff) << 24;
-        bits &= (1 << bit_count) - 1;
-        byte_count += 1;
-        if byte_count.is_multiple_of(4) && !f32::from_bits(float).is_finite() {
-            return false;
-        }
+    let (groups, rest) = digits.as_chunks::<GROUP_DIGITS>();
+    let (mut seen, mut finite) = (0, true);
+    for group in groups {
+        finite &= group_is_finite(group, &mut seen);
     }
-    bits == 0
+    // The last floats are filled up with zero digits; those that stand for no bits must be zero anyway.
+    let mut last = [b'A'; GROUP_DIGITS];
+    last[..rest.len()].copy_from_slice(rest);
+    finite &= group_is_finite(&last, &mut seen);
+    finite && seen & INVALID_BIT == 0 && bits_left_over(rest) == 0
+}
+
+fn group_is_finite(group: &[u8; GROUP_DIGITS], seen: &mut u8) -> bool {
+    let (head, tail) = group.split_at(GROUP_DIGITS / 2);
+    let (head, tail) = (bits(head, seen), bits(tail, seen));
+    let floats = [head >> 16, (head & 0xffff) << 16 | tail >> 32, tail & 0xffff_ffff];
+    floats.into_iter().fold(true, |finite, float| finite & (float & NOT_FINITE != NOT_FINITE))
+}
+
+/// The bits of up to eight digits, the first ones most significant; `seen` collects their values.
+fn bits(digits: &[u8], seen: &mut u8) -> u64 {
+    digits.iter().fold(0, |bits, &digit| {
+        let value = DIGITS[usize::from(digit)];
+        *seen |= value;
+        bits << 6 | u64::from(value & 63)
+    })
+}
+
+/// The bits of the last digit that belong to no byte.
+fn bits_left_over(rest: &[u8]) -> u64 {
+    let count = rest.len() * 6 % 8;
+    rest.last().map_or(0, |last| bits(&[*last], &mut 0) & ((1 << count) - 1))
 }
 
 #[cfg(test)]

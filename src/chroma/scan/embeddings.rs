@@ -1,7 +1,8 @@
 //! The `embeddings` of a record write: how many, how long, how spelled.
 
-use super::number::Judge;
-use super::{base64, text};
+use memchr::memchr;
+
+use super::{base64, number, text};
 use crate::wal::record::Encoding;
 
 /// What is known of all embeddings of a request.
@@ -32,9 +33,11 @@ pub(super) fn scan(json: &str, nulls: bool) -> Option<Embeddings> {
                 all.count += 1;
             }
             b'[' => {
-                let list = scan_list(&bytes[position + 1..])?;
-                position += 1 + list.bytes;
-                all.add(Encoding::Lists, list.dimension, list.sound)?;
+                let end = position + memchr(b']', &bytes[position..])?;
+                let numbers = number::scan_list(&bytes[position + 1..end])?;
+                position = end + 1;
+                let dimension = Some(numbers.count).filter(|&count| count > 0);
+                all.add(Encoding::Lists, dimension, numbers.sound)?;
             }
             b'"' => {
                 let end = string_end(&bytes[position..])?;
@@ -64,35 +67,6 @@ impl Embeddings {
         self.count += 1;
         Some(())
     }
-}
-
-struct ListScan {
-    /// Length, the closing bracket included.
-    bytes: usize,
-    dimension: Option<u32>,
-    sound: bool,
-}
-
-/// Counts the numbers up to the closing bracket; `None` if something else is among them.
-fn scan_list(bytes: &[u8]) -> Option<ListScan> {
-    let mut judge = Judge::new();
-    let (mut commas, mut any) = (0_u32, false);
-    for (position, &byte) in bytes.iter().enumerate() {
-        match byte {
-            b',' => {
-                commas += 1;
-                judge.end();
-            }
-            b']' => {
-                let dimension = any.then(|| commas + 1);
-                return Some(ListScan { bytes: position + 1, dimension, sound: judge.sound && any });
-            }
-            b' ' | b'\t' | b'\n' | b'\r' => {}
-            _ if judge.push(byte) => any = true,
-            _ => return None,
-        }
-    }
-    None
 }
 
 /// Length of the string at the start of `bytes`, both quotes included.

@@ -1,63 +1,48 @@
 //! Number tokens, judged without parsing them.
 
-/// Digits before the point with which no number reaches the end of f32 (3.4e38).
-const SAFE_DIGITS: u32 = 38;
+use memchr::{memchr_iter, memchr2_iter};
 
-/// Judges the bytes of number tokens one by one.
-#[derive(Default)]
-pub(super) struct Judge {
-    /// Digits of the whole part so far.
-    digits: u32,
-    stage: Stage,
-    /// Becomes false where a number might be too large for f32.
+/// Digits before the point with which no number reaches the end of f32 (3.4e38).
+const SAFE_DIGITS: usize = 38;
+
+/// What is known of the numbers of a list.
+pub(super) struct Numbers {
+    pub(super) count: u32,
+    /// None can be too large for f32.
     pub(super) sound: bool,
 }
 
-#[derive(Default, PartialEq)]
-enum Stage {
-    #[default]
-    Whole,
-    Fraction,
-    /// Just after `e`: a sign must tell that it is negative.
-    Exponent,
-    /// In an exponent whose sign was seen.
-    Power,
+/// Judges what stands between the brackets of a list that is valid JSON; `None` if it is not all numbers.
+pub(super) fn scan_list(list: &[u8]) -> Option<Numbers> {
+    // Folds over all bytes instead of stopping early: that is what becomes vector instructions.
+    let (mut foreign, mut digits) = (false, false);
+    for &byte in list {
+        let digit = byte.is_ascii_digit();
+        digits |= digit;
+        foreign |=
+            !digit & !matches!(byte, b',' | b'.' | b'-' | b'+' | b'e' | b'E' | b' ' | b'\n' | b'\r' | b'\t');
+    }
+    if foreign {
+        return None;
+    }
+    let (mut count, mut start, mut short) = (u32::from(digits), 0, true);
+    for comma in memchr_iter(b',', list) {
+        count += 1;
+        short &= is_short(&list[start..comma]);
+        start = comma + 1;
+    }
+    let sound = short && is_short(&list[start..]) && exponents_are_negative(list);
+    Some(Numbers { count, sound })
 }
 
-impl Judge {
-    pub(super) fn new() -> Self {
-        Self { sound: true, ..Self::default() }
-    }
+/// True if the token, blanks around it included, has few digits before its point.
+fn is_short(token: &[u8]) -> bool {
+    token.len() <= SAFE_DIGITS
+        || token.iter().take_while(|&&byte| !matches!(byte, b'.' | b'e' | b'E')).count() <= SAFE_DIGITS
+}
 
-    /// The next byte of a token; false if it is none of a number's.
-    pub(super) fn push(&mut self, byte: u8) -> bool {
-        match byte {
-            b'0'..=b'9' => match self.stage {
-                Stage::Whole => {
-                    self.digits += 1;
-                    self.sound &= self.digits <= SAFE_DIGITS;
-                }
-                Stage::Exponent => self.sound = false,
-                Stage::Fraction | Stage::Power => {}
-            },
-            b'.' => self.stage = Stage::Fraction,
-            b'e' | b'E' => self.stage = Stage::Exponent,
-            b'-' => {
-                if self.stage == Stage::Exponent {
-                    self.stage = Stage::Power;
-                }
-            }
-            b'+' => self.sound = false,
-            _ => return false,
-        }
-        true
-    }
-
-    /// A token ended.
-    pub(super) fn end(&mut self) {
-        self.digits = 0;
-        self.stage = Stage::Whole;
-    }
+fn exponents_are_negative(list: &[u8]) -> bool {
+    memchr2_iter(b'e', b'E', list).all(|place| list.get(place + 1) == Some(&b'-'))
 }
 
 /// What a metadata value that starts like a number is.
@@ -73,9 +58,7 @@ pub(super) enum Number {
 
 /// Judges a whole token that is valid JSON.
 pub(super) fn classify(token: &str) -> Number {
-    let mut judge = Judge::new();
-    let readable = token.bytes().all(|byte| judge.push(byte));
-    if !readable || !judge.sound {
+    if !scan_list(token.as_bytes()).is_some_and(|numbers| numbers.sound) {
         return Number::Doubtful;
     }
     if token.contains(['.', 'e', 'E']) {
@@ -100,12 +83,15 @@ mod tests {
     }
 
     #[test]
-    fn digits_are_counted_anew_in_each_token() {
-        let mut judge = Judge::new();
-        for _ in 0..5 {
-            assert!("12345678901".bytes().all(|byte| judge.push(byte)));
-            judge.end();
+    fn a_list_is_as_sound_as_its_worst_number() {
+        let judge = |list: &str| scan_list(list.as_bytes()).map(|numbers| (numbers.count, numbers.sound));
+        assert_eq!(judge("  "), Some((0, true)));
+        assert_eq!(judge("12345678901234567890, 12345678901234567890 ,1.5e-300"), Some((3, true)));
+        assert_eq!(judge(&format!("1,0.{}", "9".repeat(60))), Some((2, true)));
+        assert_eq!(judge(&format!("1,{},2", "9".repeat(39))), Some((3, false)));
+        assert_eq!(judge("1,2E9"), Some((2, false)));
+        for foreign in ["1,true", "[1]", "\"1\"", "1,null"] {
+            assert_eq!(judge(foreign), None, "{foreign}");
         }
-        assert!(judge.sound);
     }
 }
