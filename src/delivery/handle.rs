@@ -1,7 +1,8 @@
 //! What the gateway and the operators' side see of replication.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
@@ -9,10 +10,12 @@ use tokio::sync::{mpsc, oneshot};
 use crate::catalog::Catalog;
 use crate::chroma::ids::InstanceId;
 use crate::instances::client::Instance;
+use crate::instances::health::{Health, Watched};
 use crate::replication::core::Core;
 use crate::replication::event::{Event, ReadId, ReadScope, RefusedRead, Reply};
 use crate::replication::view::{CoreView, StateThere};
 use crate::wal::record::{EntryHead, Lsn};
+use crate::wal::{AppendError, Committed, LogError, NewEntry, StoredTransaction, Wal, WalStats};
 
 /// A write to be logged.
 #[derive(Clone, Debug)]
@@ -44,7 +47,9 @@ pub struct ReadPermit {
 
 /// What the core's owner task takes.
 pub(super) enum Message {
-    Event(Event),
+    Event(Box<Event>),
+    /// News from the log.
+    Committed(Committed),
     /// A read that wants instances.
     Read {
         scope: ReadScope,
@@ -52,6 +57,14 @@ pub(super) enum Message {
     },
     /// A look at the core.
     Ask(Box<dyn FnOnce(&Core) + Send>),
+    /// Give up what is under way, and end; answered when that is done.
+    Stop(oneshot::Sender<()>),
+}
+
+impl Message {
+    pub(super) fn event(event: Event) -> Self {
+        Self::Event(Box::new(event))
+    }
 }
 
 /// The handle. Cheap to clone.
@@ -65,6 +78,16 @@ pub(super) struct Shared {
     pub catalog: RwLock<Catalog>,
     pub instances: Vec<Arc<Instance>>,
     pub next_ticket: AtomicU64,
+    /// Who waits for which submission to be logged.
+    pub tickets: Mutex<HashMap<u64, oneshot::Sender<Written>>>,
+    pub wal: Arc<Wal>,
+    pub watched: Vec<Arc<Watched>>,
+}
+
+impl Shared {
+    pub(super) fn tickets(&self) -> MutexGuard<'_, HashMap<u64, oneshot::Sender<Written>>> {
+        self.tickets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Replication {
@@ -76,14 +99,64 @@ impl Replication {
 
     /// A look at the catalog as of the last durable verdict. Keep it short: writers of the catalog wait.
     pub fn with_catalog<T>(&self, look: impl FnOnce(&Catalog) -> T) -> T {
-        look(&self.shared.catalog.read().unwrap_or_else(std::sync::PoisonError::into_inner))
+        look(&self.shared.catalog.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Logs the submissions as one group, in order, and waits for what the sender of the last one is to be told. The
     /// writes go on whether or not the caller waits.
     pub async fn write(&self, group: Vec<Submission>) -> Written {
-        _ = (group, self.ticket());
-        Written::Stopping
+        let (sender, written) = oneshot::channel();
+        let mut sender = Some(sender);
+        let last = group.len().saturating_sub(1);
+        let mut own_ticket = None;
+        let entries = group.into_iter().enumerate().map(|(place, submission)| {
+            let ticket = self.ticket();
+            if place == last
+                && let Some(sender) = sender.take()
+            {
+                own_ticket = Some(ticket);
+                self.shared.tickets().insert(ticket, sender);
+            }
+            NewEntry { head: submission.head, body: submission.body, ticket }
+        });
+        let entries: Vec<NewEntry> = entries.collect();
+        if let Err(error) = self.shared.wal.append(entries) {
+            if let Some(ticket) = own_ticket {
+                self.shared.tickets().remove(&ticket);
+            }
+            return match error {
+                AppendError::QueueFull => Written::Overloaded,
+                other => Written::NotLogged { reason: other.to_string() },
+            };
+        }
+        written.await.unwrap_or(Written::Stopping)
+    }
+
+    /// What the store knows of a transaction.
+    ///
+    /// # Errors
+    /// [`LogError`] where the store can't be read.
+    pub async fn transaction(&self, id: &str) -> Result<Option<StoredTransaction>, LogError> {
+        let (wal, id) = (Arc::clone(&self.shared.wal), id.to_owned());
+        let looked_up = tokio::task::spawn_blocking(move || wal.transaction(&id)).await;
+        looked_up.unwrap_or_else(|error| Err(LogError::Storage(error.to_string())))
+    }
+
+    /// Figures of the log.
+    #[must_use]
+    pub fn log_stats(&self) -> WalStats {
+        self.shared.wal.stats()
+    }
+
+    /// What is known of an instance's health.
+    #[must_use]
+    pub fn health(&self, instance: InstanceId) -> Health {
+        self.shared.watched[instance.index()].health()
+    }
+
+    /// Tells that an instance does not know, in answer to a read, what the catalog says lives there.
+    pub fn report_lost_state(&self, instance: InstanceId, detail: String) {
+        self.send(Message::event(Event::StateLost { instance, detail }));
     }
 
     /// Asks which instances may serve a read now; waits up to `read.wait_ms` for one.
@@ -98,7 +171,7 @@ impl Replication {
 
     /// Must be called before the last byte of an answer to a permitted read goes to the client.
     pub fn read_ended(&self, instance: InstanceId, scope: ReadScope) {
-        self.send(Message::Event(Event::ReadEnded { instance, scope }));
+        self.send(Message::event(Event::ReadEnded { instance, scope }));
     }
 
     /// The whole at this moment; `None` while stopping.

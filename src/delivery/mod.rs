@@ -1,3 +1,15 @@
 //! The I/O around the core: its owner task, couriers to the instances, and the handle that others use.
+//!
+//! | room | job |
+//! | --- | --- |
+//! | `handle` | what the gateway and the operators' side see |
+//! | `owner` | the one task that feeds the core and performs its actions |
+//! | `courier` | one delivery: bodies out of the log, requests to the instance, the outcome |
+//! | `errands` | deliveries that take several requests: creates, drops, resolved deletes |
+//! | `start` | puts log, core, couriers and watches together |
 
+mod courier;
+mod errands;
 pub mod handle;
+mod owner;
+pub mod start;

@@ -32,7 +32,7 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_
 const CANARY_PAUSE: Duration = Duration::from_secs(5);
 
 /// What a watch reports.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Report {
     /// Proven; the proof began after this many had been asked for.
     Up {
@@ -205,7 +205,9 @@ impl Watch {
                     } else {
                         heartbeat(&watched.instance).await.err()
                     };
-                    unfit.into_iter().for_each(|unfit| mark_down(&watched, report, &unfit));
+                    if let Some(unfit) = unfit {
+                        mark_down(&watched, report, &unfit);
+                    }
                 }
             }
         };

@@ -25,7 +25,7 @@ impl Core {
         let mut changes = Vec::new();
         match key {
             Lane::Collection(id) => {
-                self.collection_changes(*id, lane, entry, instance, (decides, real_id), &mut changes)
+                collection_changes(*id, lane, entry, instance, (decides, real_id), &mut changes);
             }
             Lane::Database { tenant, database } if decides => {
                 let (tenant, database) = (tenant.clone(), database.clone());
@@ -44,44 +44,43 @@ impl Core {
         changes
     }
 
-    fn collection_changes(
-        &self,
-        id: CollectionId,
-        lane: &LaneState,
-        entry: &Pending,
-        instance: InstanceId,
-        (decides, real_id): (bool, Option<u128>),
-        changes: &mut Vec<CatalogChange>,
-    ) {
-        match &entry.head.op {
-            Op::CreateCollection { tenant, database, name, .. } => {
-                if decides {
-                    let (tenant, database, name) = (tenant.clone(), database.clone(), name.clone());
-                    changes.push(CatalogChange::CollectionCreated { id, tenant, database, name });
-                }
-                changes.extend(real_id.map(|real_id| CatalogChange::RealId { id, instance, real_id }));
-            }
-            Op::ModifyCollection { new_name: Some(name) } if decides => {
-                changes.push(CatalogChange::CollectionRenamed { id, name: name.clone() });
-            }
-            Op::DropCollection => {
-                if decides {
-                    changes.push(CatalogChange::CollectionDropped { id });
-                }
-                let others = lane.at.iter().enumerate().filter(|(index, _)| *index != instance.index());
-                if others.into_iter().all(|(_, at)| at.applied >= entry.lsn) {
-                    changes.push(CatalogChange::CollectionForgotten { id });
-                }
-            }
-            _ => {}
-        }
-    }
-
     /// A database's public id: derived, so that it is the same after a replay, and shaped like a version 4 uuid.
     fn database_id(&self, lsn: Lsn) -> u128 {
         let seed = [self.settings.cluster.to_le_bytes(), u128::from(lsn.0).to_le_bytes()].concat();
         uuid::Builder::from_random_bytes(xxhash_rust::xxh3::xxh3_128(&seed).to_le_bytes())
             .into_uuid()
             .as_u128()
+    }
+}
+
+fn collection_changes(
+    id: CollectionId,
+    lane: &LaneState,
+    entry: &Pending,
+    instance: InstanceId,
+    (decides, real_id): (bool, Option<u128>),
+    changes: &mut Vec<CatalogChange>,
+) {
+    match &entry.head.op {
+        Op::CreateCollection { tenant, database, name, .. } => {
+            if decides {
+                let (tenant, database, name) = (tenant.clone(), database.clone(), name.clone());
+                changes.push(CatalogChange::CollectionCreated { id, tenant, database, name });
+            }
+            changes.extend(real_id.map(|real_id| CatalogChange::RealId { id, instance, real_id }));
+        }
+        Op::ModifyCollection { new_name: Some(name) } if decides => {
+            changes.push(CatalogChange::CollectionRenamed { id, name: name.clone() });
+        }
+        Op::DropCollection => {
+            if decides {
+                changes.push(CatalogChange::CollectionDropped { id });
+            }
+            let others = lane.at.iter().enumerate().filter(|(index, _)| *index != instance.index());
+            if others.into_iter().all(|(_, at)| at.applied >= entry.lsn) {
+                changes.push(CatalogChange::CollectionForgotten { id });
+            }
+        }
+        _ => {}
     }
 }

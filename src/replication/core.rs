@@ -243,7 +243,9 @@ impl Core {
                 }
             }
             self.instance_ids().for_each(|instance| self.pump(instance));
-            touched.iter().for_each(|key| self.finish(key));
+            for key in &touched {
+                self.finish(key);
+            }
         }
         self.acknowledge_applied();
         self.reconsider_reads();
@@ -261,7 +263,7 @@ impl Core {
             match self.step(&key, instance) {
                 Step::Wait => {}
                 Step::Decide { lsn, verdict, changes } => {
-                    self.decide_here(&key, instance, lsn, verdict, changes)
+                    self.decide_here(&key, instance, lsn, verdict, changes);
                 }
                 Step::Send { entries, what, probe_dimension } => {
                     self.deliver(&key, instance, entries, what, probe_dimension);

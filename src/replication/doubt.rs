@@ -36,11 +36,11 @@ impl Core {
             }
         }
         if counts.iter().any(|count| *count >= SUSPECT_AFTER) {
-            self.suspect(ended, answer);
+            self.suspect(ended, &answer);
         }
     }
 
-    pub(super) fn suspect(&mut self, ended: &InFlight, answer: Answer) {
+    pub(super) fn suspect(&mut self, ended: &InFlight, answer: &Answer) {
         let Some(lane) = self.lanes.get_mut(&ended.lane) else {
             return;
         };

@@ -42,7 +42,9 @@ impl Core {
                 if let Some(state) = self.lanes.get_mut(&lane) {
                     state.at[instance.index()].saved(number);
                 }
-                decided.iter().for_each(|lsn| self.verdict_durable(&lane, *lsn));
+                for lsn in decided {
+                    self.verdict_durable(&lane, lsn);
+                }
                 self.dirty.insert(lane);
                 self.wake_dependents();
             }

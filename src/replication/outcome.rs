@@ -42,7 +42,7 @@ impl Core {
                 }
             }
             DeliveryOutcome::DeadWriter { answer } => {
-                self.suspect(&ended, answer);
+                self.suspect(&ended, &answer);
                 self.recheck(instance, "its writer is dead".to_owned());
             }
             DeliveryOutcome::Doubt { detail, answer } => self.in_doubt(&ended, detail, answer),
@@ -102,7 +102,7 @@ impl Core {
         (at.doubt, at.failures) = (false, 0);
         at.split = at.split.map(|cap| cap.saturating_mul(2)).filter(|cap| *cap < 512);
         let undecided = undecided(lane, &ended.entries);
-        let fixed = undecided.iter().filter_map(|lsn| lane.entry(*lsn)?.records()?.dimension).next();
+        let fixed = undecided.iter().find_map(|lsn| lane.entry(*lsn)?.records()?.dimension);
         let mut changes = Vec::new();
         if let (None, Some(dimension), Lane::Collection(id)) = (lane.dimension, fixed, &ended.lane) {
             lane.dimension = Some(dimension);

@@ -38,8 +38,11 @@ impl SchemaOrder {
             after.extend(self.exclusive.get(name).into_iter().flatten());
         }
         after.remove(&lsn);
-        exclusive.iter().for_each(|name| _ = self.exclusive.entry(name.clone()).or_default().insert(lsn));
-        shared.iter().for_each(|name| _ = self.shared.entry(name.clone()).or_default().insert(lsn));
+        for (side, names) in [(&mut self.exclusive, &exclusive), (&mut self.shared, &shared)] {
+            for name in names {
+                side.entry(name.clone()).or_default().insert(lsn);
+            }
+        }
         self.names.insert(lsn, [exclusive, shared].concat());
         if !after.is_empty() {
             self.dependents.insert(lsn);

@@ -40,7 +40,9 @@ impl Core {
     pub(super) fn acknowledge_applied(&mut self) {
         let applied: BTreeSet<Lsn> =
             self.waiting.committed.keys().copied().filter(|lsn| self.applied_by_all_up(*lsn)).collect();
-        applied.into_iter().for_each(|lsn| self.answer_committed(lsn));
+        for lsn in applied {
+            self.answer_committed(lsn);
+        }
     }
 
     fn answer_committed(&mut self, lsn: Lsn) {

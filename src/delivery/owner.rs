@@ -1,0 +1,168 @@
+//! The one task that owns the core: takes messages, feeds the core, performs its actions.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
+
+use super::courier::Courier;
+use super::handle::{Message, ReadPermit, Shared, Written, read_id};
+use crate::instances::health::Watched;
+use crate::replication::core::Core;
+use crate::replication::event::{Action, Delivery, Event, LoggedEntry, ReadId, RefusedRead, Reply};
+use crate::wal::record::{Lsn, Record};
+use crate::wal::{Committed, Wal};
+
+/// Pause between ticks of the core.
+const TICK: Duration = Duration::from_millis(50);
+/// Messages taken at once.
+const BATCH: usize = 256;
+
+type ReadAnswer = oneshot::Sender<Result<ReadPermit, RefusedRead>>;
+
+/// The owner of the core.
+pub(super) struct Owner {
+    pub core: Core,
+    pub wal: Arc<Wal>,
+    pub courier: Courier,
+    pub shared: Arc<Shared>,
+    pub watched: Vec<Arc<Watched>>,
+    pub messages: mpsc::UnboundedReceiver<Message>,
+    pub started: Instant,
+    pub writers: HashMap<Lsn, oneshot::Sender<Written>>,
+    pub readers: HashMap<ReadId, ReadAnswer>,
+    pub next_read: u64,
+    pub deliveries: JoinSet<()>,
+    /// Records of this round, handed to the log together.
+    pub records: Vec<Record>,
+}
+
+impl Owner {
+    /// Runs until a message tells it to stop, or no one is left to send one.
+    pub(super) async fn run(mut self) {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut batch = Vec::with_capacity(BATCH);
+        loop {
+            tokio::select! {
+                count = self.messages.recv_many(&mut batch, BATCH) => if count == 0 { return },
+                _ = tick.tick() => batch.push(Message::event(Event::Tick)),
+                Some(_) = self.deliveries.join_next(), if !self.deliveries.is_empty() => {}
+            }
+            for message in batch.drain(..) {
+                if let Message::Stop(done) = message {
+                    self.deliveries.shutdown().await;
+                    _ = done.send(());
+                    return;
+                }
+                self.take(message);
+            }
+            if !self.records.is_empty() {
+                self.wal.record(std::mem::take(&mut self.records));
+            }
+        }
+    }
+
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::Event(event) => self.feed(*event),
+            Message::Committed(committed) => self.committed(committed),
+            Message::Read { scope, permit } => {
+                let read = read_id(self.next_read);
+                self.next_read += 1;
+                self.readers.insert(read, permit);
+                self.feed(Event::Read { read, scope });
+            }
+            Message::Ask(look) => look(&self.core),
+            Message::Stop(_) => {}
+        }
+    }
+
+    fn feed(&mut self, event: Event) {
+        let now_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let actions = self.core.handle(now_ms, event);
+        for action in actions {
+            self.perform(action);
+        }
+    }
+
+    fn committed(&mut self, committed: Committed) {
+        match committed {
+            Committed::Entries(entries) => {
+                let mut tickets = self.shared.tickets();
+                let entries = entries
+                    .into_iter()
+                    .map(|(lsn, head, ticket)| {
+                        let sender = tickets.remove(&ticket);
+                        let waited_for = sender.is_some();
+                        if let Some(sender) = sender {
+                            self.writers.insert(lsn, sender);
+                        }
+                        LoggedEntry { lsn, head: Arc::new(head), waited_for }
+                    })
+                    .collect();
+                drop(tickets);
+                self.feed(Event::Logged { entries });
+            }
+            Committed::Records { upto } => self.feed(Event::Recorded { upto }),
+            Committed::Refused { tickets, error } => {
+                let mut waiting = self.shared.tickets();
+                for sender in tickets.iter().filter_map(|ticket| waiting.remove(ticket)) {
+                    _ = sender.send(Written::NotLogged { reason: error.to_string() });
+                }
+            }
+            Committed::Unavailable(error) => {
+                tracing::error!(%error, "the log can't be written; writes are refused until it can");
+            }
+            Committed::Available => tracing::info!("the log can be written again"),
+        }
+    }
+
+    pub(super) fn perform(&mut self, action: Action) {
+        match action {
+            Action::Deliver(delivery) => self.send(delivery),
+            Action::Record(record) => self.records.push(record),
+            Action::Answer { lsn, reply } => self.answer(lsn, reply),
+            Action::Catalog(change) => {
+                self.shared.catalog.write().unwrap_or_else(PoisonError::into_inner).apply(&change);
+            }
+            Action::ReadFrom { read, quiet, busy } => {
+                if let Some(permit) = self.readers.remove(&read) {
+                    _ = permit.send(Ok(ReadPermit { quiet, busy }));
+                }
+            }
+            Action::ReadRefused { read, reason } => {
+                if let Some(permit) = self.readers.remove(&read) {
+                    _ = permit.send(Err(reason));
+                }
+            }
+            Action::Recheck { instance, proof, why } => {
+                let watched = &self.watched[instance.index()];
+                tracing::debug!(instance = watched.instance.name, why, "instance is checked");
+                watched.recheck(proof);
+            }
+            Action::TakeOut { instance, why } => self.watched[instance.index()].take_out(why),
+            Action::Finished { lsns } => self.wal.finished(&lsns),
+        }
+    }
+
+    fn answer(&mut self, lsn: Lsn, reply: Reply) {
+        if let Some(sender) = self.writers.remove(&lsn) {
+            // A sender that has gone can ask for the outcome later.
+            _ = sender.send(Written::Logged { lsn, reply });
+        }
+    }
+
+    fn send(&mut self, delivery: Delivery) {
+        let courier = self.courier.clone();
+        let messages = self.shared.messages.clone();
+        self.deliveries.spawn(async move {
+            let id = delivery.id;
+            let outcome = courier.deliver(delivery).await;
+            _ = messages.send(Message::event(Event::Delivered { delivery: id, outcome }));
+        });
+    }
+}

@@ -1,0 +1,265 @@
+//! Puts log, core, couriers and watches together.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+
+use super::courier::Courier;
+use super::handle::{Message, Replication, Shared};
+use super::owner::Owner;
+use crate::catalog::Catalog;
+use crate::chroma::ids::InstanceId;
+use crate::instances::client::Instance;
+use crate::instances::health::{Identity, Report, Unfit, Watch, prove};
+use crate::replication::core::{Core, Settings};
+use crate::replication::event::Event;
+use crate::replication::recover::Recovery;
+use crate::wal::record::{Op, Record};
+use crate::wal::{Committed, OpenError, Recovered, Setup, Wal};
+
+/// Why replication can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Log(#[from] OpenError),
+    #[error("{0}")]
+    Instances(String),
+}
+
+/// An opened log with the channel that its news come through; nothing runs yet.
+pub struct Opened {
+    wal: Arc<Wal>,
+    recovered: Recovered,
+    sender: mpsc::UnboundedSender<Message>,
+    messages: mpsc::UnboundedReceiver<Message>,
+}
+
+/// The instances with what the store knows of them, looked at and found fit or merely absent.
+pub struct Ready {
+    opened: Opened,
+    instances: Vec<Arc<Instance>>,
+    identities: Vec<Identity>,
+    early: Vec<(InstanceId, Report)>,
+}
+
+/// Running replication.
+pub struct Running {
+    pub replication: Replication,
+    watches: JoinSet<()>,
+    owner: tokio::task::JoinHandle<()>,
+    wal: Arc<Wal>,
+}
+
+impl Opened {
+    /// Opens the log, which takes the lock of the data directory. Blocks.
+    ///
+    /// # Errors
+    /// [`OpenError`] where the directory is held, damaged or newer.
+    pub fn open(setup: &Setup<'_>) -> Result<Self, OpenError> {
+        let (sender, messages) = mpsc::unbounded_channel();
+        let news = sender.clone();
+        let on_commit = Box::new(move |committed: Committed| _ = news.send(Message::Committed(committed)));
+        let (wal, recovered) = Wal::open(setup, on_commit)?;
+        Ok(Self { wal: Arc::new(wal), recovered, sender, messages })
+    }
+
+    /// Reaches every instance once. One that is the wrong server is an error; one that can't be reached is waited
+    /// for later.
+    ///
+    /// # Errors
+    /// [`StartError::Instances`] with every reason.
+    pub async fn reach(self, instances: Vec<Arc<Instance>>) -> Result<Ready, StartError> {
+        let names: Vec<&str> = instances.iter().map(|instance| instance.name.as_str()).collect();
+        fits(&self.recovered, &names).map_err(StartError::Instances)?;
+        let mut identities = Vec::new();
+        let mut early = Vec::new();
+        let mut wrong = Vec::new();
+        for instance in &instances {
+            let known = self.recovered.instances.iter().find(|known| known.id == instance.id);
+            let mut identity = Identity {
+                cluster: self.recovered.cluster.clone(),
+                joined: known.is_some_and(|known| known.joined),
+                counter: known.map_or(0, |known| known.marker_counter),
+            };
+            let reports = Mutex::new(Vec::new());
+            let report =
+                |report| reports.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(report);
+            let proven = tokio::time::timeout(FIRST_PROOF, prove(instance, &mut identity, &report)).await;
+            match proven {
+                Ok(Err(Unfit { detail, wrong_server: true, .. })) if !identity.joined => {
+                    wrong.push(format!("instance {} ({}): {detail}", instance.name, instance.authority));
+                }
+                Ok(Err(Unfit { detail, wrong_server: true, reason })) if is_foreign(&detail) => {
+                    wrong.push(format!("instance {} ({}): {detail}", instance.name, instance.authority));
+                    tracing::error!(instance = instance.name, reason = reason.word(), detail, "wrong server");
+                }
+                Ok(Err(unfit)) => {
+                    tracing::warn!(
+                        instance = instance.name,
+                        detail = unfit.detail,
+                        "instance is not usable yet"
+                    );
+                }
+                Ok(Ok(())) => {}
+                Err(_) => tracing::warn!(instance = instance.name, "instance does not answer yet"),
+            }
+            let reports = reports.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+            early.extend(reports.into_iter().map(|report| (instance.id, report)));
+            identities.push(identity);
+        }
+        if !wrong.is_empty() {
+            return Err(StartError::Instances(wrong.join("\n")));
+        }
+        Ok(Ready { opened: self, instances, identities, early })
+    }
+}
+
+/// How long the first look at an instance may take.
+const FIRST_PROOF: Duration = Duration::from_secs(10);
+
+/// A server that never was ours must stop the start; one of ours that lost state is shown and left out.
+fn is_foreign(detail: &str) -> bool {
+    !detail.starts_with("it came back") && !detail.starts_with("its marker")
+}
+
+/// Whether the log can bring each of these instances to the same state.
+fn fits(recovered: &Recovered, names: &[&str]) -> Result<(), String> {
+    for (place, name) in names.iter().enumerate() {
+        let known = recovered.instances.iter().find(|known| known.name == *name);
+        if known.is_none_or(|known| known.id.index() != place) {
+            let known: Vec<&str> = recovered.instances.iter().map(|known| known.name.as_str()).collect();
+            return Err(format!(
+                "this data directory was made for the instances {} in this order; give the same names in the same \
+                 order, or start with an empty data directory and empty servers",
+                known.join(", ")
+            ));
+        }
+    }
+    let missing =
+        recovered.instances.iter().find(|known| known.joined && !names.contains(&known.name.as_str()));
+    if let Some(missing) = missing {
+        return Err(format!(
+            "the instance {} of this data directory is missing from the configuration; name it again",
+            missing.name
+        ));
+    }
+    let catalog = catalog(recovered);
+    let created: HashSet<_> = recovered
+        .entries
+        .iter()
+        .filter(|(_, head)| matches!(head.op, Op::CreateCollection { .. }))
+        .map(|(_, head)| head.lane.clone())
+        .collect();
+    for (place, name) in names.iter().enumerate() {
+        let id = InstanceId(u8::try_from(place).unwrap_or(u8::MAX));
+        let lacking = catalog.all_living().into_iter().find(|collection| {
+            !collection.real_ids.contains_key(&id)
+                && !created.contains(&crate::wal::record::Lane::Collection(collection.id))
+        });
+        if let Some(lacking) = lacking {
+            return Err(format!(
+                "the instance {name} never got the collection {} and the log no longer holds its writes; this \
+                 version can't add an instance to a data directory that is in use",
+                lacking.name
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn catalog(recovered: &Recovered) -> Catalog {
+    let mut catalog = Catalog::default();
+    recovered.changes.iter().for_each(|change| catalog.apply(change));
+    catalog
+}
+
+impl Ready {
+    /// Starts the owner of the core, and a watch for each instance.
+    #[must_use]
+    pub fn run(self, mut settings: Settings) -> Running {
+        let Opened { wal, recovered, sender, messages } = self.opened;
+        settings.cluster = xxhash_rust::xxh3::xxh3_128(recovered.cluster.as_bytes());
+        let catalog = catalog(&recovered);
+        let mut watches = JoinSet::new();
+        let mut watched = Vec::new();
+        for (instance, identity) in self.instances.iter().zip(self.identities) {
+            let (id, sender) = (instance.id, sender.clone());
+            let report = Box::new(move |report| report_to(&sender, id, report));
+            let watch = Watch::new(Arc::clone(instance), identity, report);
+            watched.push(Arc::clone(&watch.watched));
+            watches.spawn(watch.run());
+        }
+        self.early.into_iter().for_each(|(id, report)| report_to(&sender, id, report));
+        let shared = Arc::new(Shared {
+            messages: sender,
+            catalog: RwLock::new(catalog.clone()),
+            instances: self.instances.clone(),
+            next_ticket: AtomicU64::new(1),
+            tickets: Mutex::default(),
+            wal: Arc::clone(&wal),
+            watched: watched.clone(),
+        });
+        let recovery = recovery(recovered, catalog);
+        let (core, actions) = Core::recover(settings, 0, recovery);
+        let courier = Courier { wal: Arc::clone(&wal), instances: self.instances.into() };
+        let mut owner = Owner {
+            core,
+            wal: Arc::clone(&wal),
+            courier,
+            shared: Arc::clone(&shared),
+            watched,
+            messages,
+            started: Instant::now(),
+            writers: HashMap::new(),
+            readers: HashMap::new(),
+            next_read: 1,
+            deliveries: JoinSet::new(),
+            records: Vec::new(),
+        };
+        for action in actions {
+            owner.perform(action);
+        }
+        Running { replication: Replication { shared }, watches, owner: tokio::spawn(owner.run()), wal }
+    }
+}
+
+impl Running {
+    /// Stops: gives up what is under way at the instances (the log knows it as in doubt), flushes and closes the log.
+    pub async fn stop(mut self) {
+        self.watches.shutdown().await;
+        let (done, stopped) = oneshot::channel();
+        self.replication.send(Message::Stop(done));
+        _ = stopped.await;
+        _ = self.owner.await;
+        let wal = self.wal;
+        _ = tokio::task::spawn_blocking(move || wal.close()).await;
+    }
+}
+
+fn report_to(sender: &mpsc::UnboundedSender<Message>, instance: InstanceId, report: Report) {
+    let event = match report {
+        Report::Up { proof } => Event::InstanceUp { instance, proof },
+        Report::Down(reason) => Event::InstanceDown { instance, reason },
+        Report::Joined => Event::Note { record: Record::Joined { instance } },
+        Report::Marked(counter) => Event::Note { record: Record::Marker { instance, counter } },
+    };
+    _ = sender.send(Message::event(event));
+}
+
+fn recovery(recovered: Recovered, catalog: Catalog) -> Recovery {
+    let positions: BTreeMap<_, _> =
+        recovered.positions.into_iter().map(|(lane, instance, lsn)| ((lane, instance), lsn)).collect();
+    Recovery {
+        catalog,
+        entries: recovered.entries,
+        decisions: recovered.decisions,
+        resolved: recovered.resolved,
+        positions,
+        divergent: recovered.divergent,
+        suspects: recovered.suspects.into_iter().map(|(lsn, instance, _)| (lsn, instance)).collect(),
+    }
+}
