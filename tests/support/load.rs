@@ -1,7 +1,7 @@
 //! Writers and readers that note every request: when it began and ended and what came back.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -57,27 +57,66 @@ impl Sample {
     }
 }
 
+/// The labels of the writes that have been acknowledged so far.
+#[derive(Clone, Default)]
+pub struct Acknowledged(Arc<Mutex<Vec<String>>>);
+
+impl Acknowledged {
+    fn note(&self, label: &str) {
+        self.0.lock().expect("labels").push(label.to_owned());
+    }
+
+    /// Any of them; `None` before the first.
+    pub fn any(&self) -> Option<String> {
+        let labels = self.0.lock().expect("labels");
+        (!labels.is_empty()).then(|| labels[fastrand::usize(..labels.len())].clone())
+    }
+
+    /// The latest; `None` before the first.
+    pub fn latest(&self) -> Option<String> {
+        self.0.lock().expect("labels").last().cloned()
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.0.lock().expect("labels").len()
+    }
+}
+
+/// Where a request's sample goes.
+#[derive(Clone)]
+struct Notes {
+    samples: mpsc::UnboundedSender<Sample>,
+    acknowledged: Acknowledged,
+}
+
 /// Load that runs until it is stopped. Belongs to the runtime in which it is started.
 pub struct Load {
     stop: Arc<AtomicBool>,
     started: Instant,
     workers: JoinSet<()>,
     samples: mpsc::UnboundedReceiver<Sample>,
-    sender: mpsc::UnboundedSender<Sample>,
+    notes: Notes,
 }
 
 impl Load {
     /// No load yet.
     pub fn start() -> Self {
         let (sender, samples) = mpsc::unbounded_channel();
+        let notes = Notes { samples: sender, acknowledged: Acknowledged::default() };
         let stop = Arc::new(AtomicBool::new(false));
-        Self { stop, started: Instant::now(), workers: JoinSet::new(), samples, sender }
+        Self { stop, started: Instant::now(), workers: JoinSet::new(), samples, notes }
+    }
+
+    /// The writes acknowledged so far; goes on growing while the load runs.
+    pub fn acknowledged(&self) -> Acknowledged {
+        self.notes.acknowledged.clone()
     }
 
     /// Sends `per_second` requests a second, whether or not earlier ones have been answered.
     /// `make` gives the n-th request, counted from 0.
     pub fn at_rate(&mut self, kind: Kind, per_second: u32, make: impl Fn(u64) -> Job + Send + 'static) {
-        let (stop, sender) = (Arc::clone(&self.stop), self.sender.clone());
+        let (stop, notes) = (Arc::clone(&self.stop), self.notes.clone());
         let http = Http::default();
         self.workers.spawn(async move {
             let mut ticks = tokio::time::interval(Duration::from_secs(1) / per_second);
@@ -88,7 +127,7 @@ impl Load {
                 if stop.load(Ordering::Relaxed) {
                     break;
                 }
-                under_way.spawn(execute(http.clone(), kind, make(number), sender.clone()));
+                under_way.spawn(execute(http.clone(), kind, make(number), notes.clone()));
                 while under_way.try_join_next().is_some() {}
             }
             under_way.join_all().await;
@@ -102,12 +141,12 @@ impl Load {
         let next = Arc::new(AtomicU64::new(0));
         let http = Http::default();
         for _ in 0..clients {
-            let (stop, sender, http) = (Arc::clone(&self.stop), self.sender.clone(), http.clone());
+            let (stop, notes, http) = (Arc::clone(&self.stop), self.notes.clone(), http.clone());
             let (make, next) = (Arc::clone(&make), Arc::clone(&next));
             self.workers.spawn(async move {
                 while !stop.load(Ordering::Relaxed) {
                     let job = make(next.fetch_add(1, Ordering::Relaxed));
-                    execute(http.clone(), kind, job, sender.clone()).await;
+                    execute(http.clone(), kind, job, notes.clone()).await;
                 }
             });
         }
@@ -124,7 +163,7 @@ impl Load {
         self.stop.store(true, Ordering::Relaxed);
         let stopped = Instant::now();
         self.workers.join_all().await;
-        drop(self.sender);
+        drop(self.notes);
         let mut samples = Vec::new();
         while let Some(sample) = self.samples.recv().await {
             samples.push(sample);
@@ -134,7 +173,7 @@ impl Load {
     }
 }
 
-async fn execute(http: Http, kind: Kind, job: Job, sender: mpsc::UnboundedSender<Sample>) {
+async fn execute(http: Http, kind: Kind, job: Job, notes: Notes) {
     let started = Instant::now();
     let answer = http.send(job.request).await;
     let ended = Instant::now();
@@ -145,8 +184,12 @@ async fn execute(http: Http, kind: Kind, job: Job, sender: mpsc::UnboundedSender
         }
         Err(error) => (0, Bytes::from(error), None),
     };
+    let sample = Sample { kind, label: job.label, started, ended, status, body, transaction };
+    if kind == Kind::Write && sample.is_success() {
+        notes.acknowledged.note(&sample.label);
+    }
     // The receiver lives as long as the load; a test that fails drops both.
-    let _ = sender.send(Sample { kind, label: job.label, started, ended, status, body, transaction });
+    let _ = notes.samples.send(sample);
 }
 
 /// What a load saw, in the order of the answers.
