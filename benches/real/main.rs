@@ -1,0 +1,57 @@
+//! What Isochrome does for its users, measured against real Chroma servers, side by side in one run.
+//!
+//!     cargo bench --bench real [-- throughput visibility failover]
+//!
+//! | variable | meaning | default |
+//! | --- | --- | --- |
+//! | `ISOCHROME_BENCH_ROUNDS` | interleaved rounds of the throughput table | 3 |
+//! | `ISOCHROME_BENCH_ROUND_S` | seconds of one round of one subject | 10 |
+//! | `ISOCHROME_BENCH_WRITES` | writes of the visibility table | 500 |
+//! | `ISOCHROME_BENCH_FAILOVER_S` | seconds of load of one row of the failover table | 90 |
+//! | `ISOCHROME_BENCH_SUBJECTS` | subjects, with commas | all that a table has |
+#![allow(clippy::expect_used, clippy::print_stdout, reason = "a measurement prints, or stops loudly")]
+
+#[path = "../../tests/support/mod.rs"]
+mod support;
+
+mod failover;
+mod subject;
+mod table;
+mod throughput;
+mod visibility;
+mod work;
+
+use std::env;
+use std::str::FromStr;
+
+/// A number from the environment.
+fn setting<T: FromStr>(name: &str, default: T) -> T {
+    env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+#[tokio::main]
+async fn main() {
+    let known = ["throughput", "visibility", "failover"];
+    let asked: Vec<String> =
+        env::args().skip(1).filter(|argument| known.contains(&argument.as_str())).collect();
+    let wanted = |table: &str| asked.is_empty() || asked.iter().any(|name| name == table);
+    println!("{}", machine());
+    if wanted("throughput") {
+        throughput::measure().await;
+    }
+    if wanted("visibility") {
+        visibility::measure().await;
+    }
+    if wanted("failover") {
+        failover::measure().await;
+    }
+}
+
+/// What the numbers were measured on.
+fn machine() -> String {
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split(' ').next().unwrap_or("?");
+    let build = if cfg!(debug_assertions) { "debug build" } else { "release build" };
+    format!("{cores} cores shared by servers, gateway and load; load average {load} at the start; {build}")
+}
