@@ -160,13 +160,14 @@ async fn a_survivor_that_does_not_answer_is_stopped_before_its_directory_is_open
 async fn a_process_that_only_has_the_pid_on_file_is_not_touched() {
     let data = Data::new();
     data.start().stop(GRACE).await;
-    let mut stranger = Command::new("sleep").arg("600").spawn().unwrap();
+    let mark = "of an earlier start";
+    let mut stranger = Command::new("sleep").arg("600").env("ISOCHROME_MANAGED_START", mark).spawn().unwrap();
     let start_ticks = processes::stat(stranger.id()).unwrap().start_ticks;
-    // In `a` an earlier process had the pid; in `b` even the start time is the stranger's.
-    for (name, start_ticks) in [("a", start_ticks - 1), ("b", start_ticks)] {
+    // In `a` all but the start time is the stranger's, in `b` all but the mark.
+    for (name, mark, start_ticks) in [("a", mark, start_ticks - 1), ("b", "of another", start_ticks)] {
         data.change_record(name, |record| {
             let process = serde_json::json!({ "pid": stranger.id(), "start_ticks": start_ticks });
-            record["launched"] = serde_json::json!({ "mark": "of an earlier start", "process": process });
+            record["launched"] = serde_json::json!({ "mark": mark, "process": process });
         });
     }
 

@@ -163,3 +163,28 @@ impl ServerProcess {
 fn gone() -> io::Error {
     io::Error::new(io::ErrorKind::NotFound, "the process has ended")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_server_that_does_not_want_to_end_is_killed_after_the_grace() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("log");
+        let script = "trap '' TERM; echo ready; while :; do sleep 1; done".to_owned();
+        let arguments = ["-c".to_owned(), script];
+        let file = File::create(&log).unwrap();
+        let launched = Launched::new();
+        let process =
+            ServerProcess::start(Path::new("/bin/sh"), &arguments, dir.path(), &file, &launched).unwrap();
+        while std::fs::read(&log).unwrap() != b"ready\n" {
+            tokio::task::yield_now().await;
+        }
+        let launched = launched.with(&process);
+        assert_eq!(launched.survivor().unwrap().identity, process.identity);
+        let how = process.stop(Duration::from_millis(10)).await;
+        assert!(how.contains("signal: 9"), "{how}");
+        assert!(launched.survivor().is_none());
+    }
+}
