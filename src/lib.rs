@@ -6,11 +6,13 @@
 
 #![forbid(unsafe_code)]
 
+pub mod admin;
 pub mod catalog;
 pub mod chroma;
 pub mod cli;
 pub mod config;
 pub mod delivery;
+pub mod gateway;
 pub mod instances;
 pub mod replication;
 pub mod wal;

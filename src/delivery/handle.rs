@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::catalog::Catalog;
-use crate::chroma::ids::InstanceId;
+use crate::chroma::ids::{CollectionId, InstanceId};
 use crate::instances::client::Instance;
 use crate::instances::health::{Health, Watched};
 use crate::replication::core::Core;
@@ -154,9 +154,13 @@ impl Replication {
         self.shared.watched[instance.index()].health()
     }
 
-    /// Tells that an instance does not know, in answer to a read, what the catalog says lives there.
-    pub fn report_lost_state(&self, instance: InstanceId, detail: String) {
-        self.send(Message::event(Event::StateLost { instance, detail }));
+    /// Tells that an instance did not know, in answer to a read, a collection which the catalog says lives there.
+    /// The instance is taken out, unless a drop explains it.
+    pub async fn report_lost_state(&self, instance: InstanceId, collection: CollectionId, detail: String) {
+        let explained = self.ask(move |core| core.explains_missing(collection)).await;
+        if explained == Some(false) {
+            self.send(Message::event(Event::StateLost { instance, detail }));
+        }
     }
 
     /// Asks which instances may serve a read now; waits up to `read.wait_ms` for one.

@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use super::core::{Availability, Core};
 use super::lane::Effect;
-use crate::chroma::ids::InstanceId;
-use crate::wal::record::{Lane, Lsn};
+use crate::chroma::ids::{CollectionId, InstanceId};
+use crate::wal::record::{Lane, Lsn, Op};
 
 /// An entry's state on one instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -28,6 +28,8 @@ pub struct InstanceView {
     pub pending: usize,
     /// The first of them.
     pub oldest_pending: Option<Lsn>,
+    /// When that was accepted: Unix time in milliseconds. `None` for a part of a compound write.
+    pub oldest_accepted_ms: Option<u64>,
     /// Lanes that can't be brought to the verdicts there.
     pub divergent: Vec<(String, String)>,
     /// Lanes that it decides now, of those with something pending.
@@ -76,6 +78,7 @@ impl Core {
             in_flight: state.in_flight,
             pending: 0,
             oldest_pending: None,
+            oldest_accepted_ms: None,
             divergent: Vec::new(),
             leads: 0,
         };
@@ -88,8 +91,11 @@ impl Core {
             for entry in lane.entries.range(lane.index_after(at.applied)..) {
                 if entry.effect() != Effect::Void {
                     view.pending += 1;
-                    view.oldest_pending =
-                        Some(view.oldest_pending.map_or(entry.lsn, |lsn| lsn.min(entry.lsn)));
+                    if view.oldest_pending.is_none_or(|oldest| entry.lsn < oldest) {
+                        view.oldest_pending = Some(entry.lsn);
+                        let sender = entry.head.transaction.as_ref();
+                        view.oldest_accepted_ms = sender.map(|transaction| transaction.accepted_ms);
+                    }
                 }
             }
         }
@@ -112,6 +118,22 @@ impl Core {
             }
         };
         Some(self.instance_ids().map(|instance| (instance, there(instance))).collect())
+    }
+
+    /// True where a collection that an instance does not know may be missing rightly: it was dropped, or a drop of
+    /// it or of its database is not finished everywhere.
+    #[must_use]
+    pub fn explains_missing(&self, id: CollectionId) -> bool {
+        let Some(collection) = self.catalog.living(id) else {
+            return true;
+        };
+        let database =
+            Lane::Database { tenant: collection.tenant.clone(), database: collection.database.clone() };
+        let holds = |lane: &Lane, op: &Op| {
+            let entries = self.lanes.get(lane).into_iter().flat_map(|lane| &lane.entries);
+            entries.into_iter().any(|entry| entry.head.op == *op)
+        };
+        holds(&Lane::Collection(id), &Op::DropCollection) || holds(&database, &Op::DropDatabase)
     }
 
     /// The lane of an unfinished entry.

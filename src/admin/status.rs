@@ -1,0 +1,169 @@
+//! `GET /status`, and what `isochrome status` prints.
+
+use std::time::SystemTime;
+
+use serde::Serialize;
+
+use super::legacy::{Concurrency, HighVolume, Performance, Stats, UnifiedWal, WriteAheadLog};
+use super::time;
+use crate::gateway::AppState;
+use crate::instances::client::Instance;
+use crate::replication::view::{CoreView, InstanceView};
+use crate::wal::WalStats;
+use crate::wal::record::Lsn;
+
+/// Who we are.
+pub const SERVICE: &str = "Isochrome (Write-Ahead Log)";
+/// How we do it, in a line.
+pub const ARCHITECTURE: &str = "One ordered write-ahead log, shipped to every Chroma instance";
+
+/// The whole at a moment.
+#[derive(Clone, Debug, Serialize)]
+pub struct Status {
+    pub service: &'static str,
+    pub version: &'static str,
+    pub architecture: &'static str,
+    pub healthy_instances: usize,
+    pub total_instances: usize,
+    /// ISO 8601.
+    pub timestamp: String,
+    /// Primary first.
+    pub instances: Vec<InstanceStatus>,
+    /// Writes without a verdict.
+    pub undecided_writes: usize,
+    /// Writes that were under way when an instance's writer died, by LSN.
+    pub suspects: Vec<Lsn>,
+    /// Reads that wait for an instance that has caught up.
+    pub waiting_reads: usize,
+    /// Figures of the log; `null` while stopping.
+    pub log: Option<WalStats>,
+    pub unified_wal: UnifiedWal,
+    pub write_ahead_log: WriteAheadLog,
+    pub high_volume_config: HighVolume,
+    pub performance_stats: Performance,
+    pub concurrency_details: Concurrency,
+    pub stats: Stats,
+}
+
+/// One instance.
+#[derive(Clone, Debug, Serialize)]
+pub struct InstanceStatus {
+    pub name: String,
+    pub address: String,
+    pub healthy: bool,
+    /// `up`, `checking`, or why it is down: `refused`, `hung`, `cannot write`, `lost state`.
+    pub state: &'static str,
+    /// The reason in words; empty while it is up.
+    pub detail: String,
+    /// Reads that it answered, of those that it was asked for, as in `"99.5%"`.
+    pub success_rate: String,
+    pub total_requests: u64,
+    pub failed_requests: u64,
+    /// Of heartbeats and proofs, while it is down.
+    pub consecutive_failures: u64,
+    /// ISO 8601; `null` before the first answer.
+    pub last_health_check: Option<String>,
+    /// Since when it is in this state; ISO 8601.
+    pub since: String,
+    /// Writes that are logged and neither applied nor void there.
+    pub pending_writes: usize,
+    pub oldest_pending_lsn: Option<Lsn>,
+    /// Age of the oldest of them; 0 where nothing is pending.
+    pub lag_ms: u64,
+    /// Requests that carry writes and are under way there.
+    pub in_flight: usize,
+    /// Lanes with pending writes that it decides.
+    pub leads: usize,
+    /// Lanes that can't be brought to the verdicts there, with the reason.
+    pub divergent: Vec<(String, String)>,
+}
+
+impl Status {
+    /// The status now.
+    pub async fn of(app: &AppState) -> Self {
+        let replication = app.replication.clone();
+        let log = tokio::task::spawn_blocking(move || replication.log_stats()).await.ok();
+        // Nothing is known while the core stops.
+        let view = app.replication.view().await.unwrap_or_else(|| CoreView {
+            instances: Vec::new(),
+            pending: 0,
+            undecided: 0,
+            oldest_pending: None,
+            suspects: Vec::new(),
+            waiting_reads: 0,
+        });
+        let instances: Vec<_> = app
+            .replication
+            .instances()
+            .iter()
+            .filter_map(|instance| {
+                let view = view.instances.iter().find(|view| view.instance == instance.id)?;
+                Some(InstanceStatus::of(app, instance, view))
+            })
+            .collect();
+        Self {
+            service: SERVICE,
+            version: env!("CARGO_PKG_VERSION"),
+            architecture: ARCHITECTURE,
+            healthy_instances: instances.iter().filter(|instance| instance.healthy).count(),
+            total_instances: app.replication.instances().len(),
+            timestamp: time::iso(SystemTime::now()),
+            undecided_writes: view.undecided,
+            suspects: view.suspects.clone(),
+            waiting_reads: view.waiting_reads,
+            unified_wal: UnifiedWal::of(&view, log.as_ref()),
+            write_ahead_log: WriteAheadLog::of(&view, log.as_ref()),
+            high_volume_config: HighVolume::of(app),
+            performance_stats: Performance::of(app),
+            concurrency_details: Concurrency::of(app),
+            stats: Stats::of(app, &view, log.as_ref()),
+            instances,
+            log,
+        }
+    }
+}
+
+impl InstanceStatus {
+    fn of(app: &AppState, instance: &Instance, view: &InstanceView) -> Self {
+        let health = app.replication.health(instance.id);
+        let counts = app.counters.instance(instance.id);
+        let pending_since = view.oldest_pending.and(view.oldest_accepted_ms);
+        Self {
+            name: instance.name.clone(),
+            address: instance.authority.clone(),
+            healthy: view.state == "up",
+            state: view.state,
+            detail: health.detail,
+            success_rate: rate(counts.total - counts.failed.min(counts.total), counts.total),
+            total_requests: counts.total,
+            failed_requests: counts.failed,
+            consecutive_failures: health.consecutive_failures,
+            last_health_check: health.last_answer.map(|moment| time::iso(time::wall(moment))),
+            since: time::iso(time::wall(health.since)),
+            pending_writes: view.pending,
+            oldest_pending_lsn: view.oldest_pending,
+            lag_ms: pending_since.map_or(0, time::age_ms),
+            in_flight: view.in_flight,
+            leads: view.leads,
+            divergent: view.divergent.clone(),
+        }
+    }
+}
+
+/// A share as in `"99.5%"`; all of nothing is everything.
+fn rate(part: u64, whole: u64) -> String {
+    if whole == 0 {
+        return "100.0%".to_owned();
+    }
+    format!("{:.1}%", part as f64 * 100.0 / whole as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_told_in_percent() {
+        assert_eq!((rate(0, 0), rate(1, 3), rate(0, 5)), ("100.0%".into(), "33.3%".into(), "0.0%".into()));
+    }
+}

@@ -1,0 +1,162 @@
+//! How many requests and how many bytes of their bodies are held at once (invariant I11).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
+use tokio::time::{error::Elapsed, timeout};
+
+use super::answer::{Code, Refusal};
+use crate::config::Config;
+
+/// Requests under way at once.
+const MAX_REQUESTS: usize = 1_024;
+/// How long a request waits for its turn.
+const WAIT: Duration = Duration::from_secs(5);
+
+/// The limits.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Requests under way at once.
+    pub(crate) requests: usize,
+    /// Bytes of bodies held at once.
+    pub(crate) body_bytes: usize,
+    /// How long a request waits for either.
+    pub(crate) wait: Duration,
+}
+
+impl From<&Config> for Limits {
+    fn from(config: &Config) -> Self {
+        let body_bytes = usize::try_from(config.write.max_pending_bytes).unwrap_or(usize::MAX);
+        Self { requests: MAX_REQUESTS, body_bytes: body_bytes.min(Semaphore::MAX_PERMITS), wait: WAIT }
+    }
+}
+
+/// Lets requests in.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    limits: Limits,
+    requests: Arc<Semaphore>,
+    bytes: Arc<Semaphore>,
+    waiting: AtomicU64,
+    refused: AtomicU64,
+}
+
+/// A request's place. It is free again when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Place {
+    _request: OwnedSemaphorePermit,
+    bytes: Option<OwnedSemaphorePermit>,
+}
+
+impl Admission {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            requests: Arc::new(Semaphore::new(limits.requests)),
+            bytes: Arc::new(Semaphore::new(limits.body_bytes)),
+            waiting: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+        }
+    }
+
+    /// Waits for a place.
+    ///
+    /// # Errors
+    /// 503 where none became free in time.
+    pub(crate) async fn enter(&self) -> Result<Place, Refusal> {
+        let request = self.wait_for(&self.requests, 1, "requests").await?;
+        Ok(Place { _request: request, bytes: None })
+    }
+
+    /// Waits until a place may hold so many bytes more.
+    ///
+    /// # Errors
+    /// 503 where that did not happen in time.
+    pub(crate) async fn hold(&self, place: &mut Place, bytes: u32) -> Result<(), Refusal> {
+        let more = self.wait_for(&self.bytes, bytes, "bytes of request bodies").await?;
+        match &mut place.bytes {
+            Some(held) => held.merge(more),
+            none => *none = Some(more),
+        }
+        Ok(())
+    }
+
+    /// Requests that wait for their turn, and those refused since the start.
+    pub(crate) fn figures(&self) -> (u64, u64) {
+        (self.waiting.load(Ordering::Relaxed), self.refused.load(Ordering::Relaxed))
+    }
+
+    /// Requests that may be under way at once.
+    pub(crate) fn max_requests(&self) -> usize {
+        self.limits.requests
+    }
+
+    async fn wait_for(
+        &self,
+        semaphore: &Arc<Semaphore>,
+        count: u32,
+        what: &str,
+    ) -> Result<OwnedSemaphorePermit, Refusal> {
+        if let Ok(permit) = Arc::clone(semaphore).try_acquire_many_owned(count) {
+            return Ok(permit);
+        }
+        let _waiting = Waiting::begin(&self.waiting);
+        let permit: Result<Result<_, AcquireError>, Elapsed> =
+            timeout(self.limits.wait, Arc::clone(semaphore).acquire_many_owned(count)).await;
+        permit.ok().and_then(Result::ok).ok_or_else(|| {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            Refusal::unavailable(Code::Overloaded, format!("Too many {what} are under way; try again later"))
+        })
+    }
+}
+
+/// Counts one who waits, also where the wait is cut short.
+struct Waiting<'a>(&'a AtomicU64);
+
+impl<'a> Waiting<'a> {
+    fn begin(count: &'a AtomicU64) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn admission(requests: usize, body_bytes: usize) -> Admission {
+        Admission::new(Limits { requests, body_bytes, wait: Duration::ZERO })
+    }
+
+    #[tokio::test]
+    async fn who_finds_no_place_in_time_is_told_to_come_again() {
+        let admission = admission(1, 10);
+        let first = admission.enter().await.unwrap();
+        let refused = admission.enter().await.unwrap_err();
+        assert_eq!((refused.error.status, refused.code), (503, Some(Code::Overloaded)));
+        assert!(refused.retry_after_s.is_some());
+        assert_eq!(admission.figures(), (0, 1));
+        drop(first);
+        assert!(admission.enter().await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn bytes_are_given_back_with_the_place() {
+        let admission = admission(2, 10);
+        let mut first = admission.enter().await.unwrap();
+        admission.hold(&mut first, 4).await.unwrap();
+        admission.hold(&mut first, 5).await.unwrap();
+        let mut second = admission.enter().await.unwrap();
+        assert!(admission.hold(&mut second, 2).await.is_err());
+        drop(first);
+        assert!(admission.hold(&mut second, 10).await.is_ok());
+    }
+}

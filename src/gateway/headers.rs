@@ -1,0 +1,106 @@
+//! Headers: ours, and which of others pass.
+
+use http::{HeaderMap, HeaderName, header};
+
+/// The id of a write, in its answer.
+pub(crate) const TRANSACTION_ID: HeaderName = HeaderName::from_static("transaction-id");
+/// Who answered a read.
+pub(super) const INSTANCE: HeaderName = HeaderName::from_static("isochrome-instance");
+/// What is wrong, where an error is ours.
+pub(super) const ERROR_CODE: HeaderName = HeaderName::from_static("isochrome-error");
+/// Chroma's mark on errors.
+pub(super) const TRACE_ID: HeaderName = HeaderName::from_static("chroma-trace-id");
+
+/// Headers that belong to one connection (RFC 9110, 7.6.1).
+const HOP_BY_HOP: [&str; 8] = [
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// What passes of the headers of a request whose body is held whole.
+pub(super) fn of_request(headers: &HeaderMap) -> HeaderMap {
+    let mut passing = end_to_end(headers);
+    for name in [header::HOST, header::CONTENT_LENGTH, header::EXPECT] {
+        passing.remove(name);
+    }
+    passing
+}
+
+/// What passes of the headers of an answer.
+pub(super) fn of_answer(headers: &HeaderMap) -> HeaderMap {
+    end_to_end(headers)
+}
+
+fn end_to_end(headers: &HeaderMap) -> HeaderMap {
+    let mut passing = headers.clone();
+    for listed in headers.get_all(header::CONNECTION) {
+        for name in listed.to_str().unwrap_or("").split(',') {
+            passing.remove(name.trim());
+        }
+    }
+    for name in HOP_BY_HOP {
+        passing.remove(name);
+    }
+    passing
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut map = HeaderMap::new();
+        for (name, value) in pairs {
+            map.append(*name, value.parse().unwrap());
+        }
+        map
+    }
+
+    #[test]
+    fn what_belongs_to_a_connection_stays_there() {
+        let sent = headers(&[
+            ("connection", "close, X-Hop"),
+            ("connection", "x-other"),
+            ("x-hop", "1"),
+            ("x-other", "2"),
+            ("te", "trailers"),
+            ("transfer-encoding", "chunked"),
+            ("host", "a"),
+            ("expect", "100-continue"),
+            ("content-length", "5"),
+            ("x-chroma-token", "secret"),
+            ("x-chroma-token", "twice"),
+            ("authorization", "Bearer x"),
+        ]);
+        let expected = headers(&[
+            ("x-chroma-token", "secret"),
+            ("x-chroma-token", "twice"),
+            ("authorization", "Bearer x"),
+        ]);
+        assert_eq!(of_request(&sent), expected);
+    }
+
+    #[test]
+    fn an_answer_keeps_its_length_and_encoding() {
+        let sent = headers(&[
+            ("content-length", "5"),
+            ("content-encoding", "br"),
+            ("keep-alive", "timeout=5"),
+            ("set-cookie", "a=1"),
+            ("set-cookie", "b=2"),
+        ]);
+        let expected = headers(&[
+            ("content-length", "5"),
+            ("content-encoding", "br"),
+            ("set-cookie", "a=1"),
+            ("set-cookie", "b=2"),
+        ]);
+        assert_eq!(of_answer(&sent), expected);
+    }
+}

@@ -1,0 +1,223 @@
+//! One try of a read at one instance.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use http::header;
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use super::forward::{Answered, Content, Expected, Forward};
+use super::list;
+use super::relay::{EndOfRead, Rest};
+use crate::chroma::answers::{Asked, Meaning, classify};
+use crate::chroma::error::ApiError;
+use crate::chroma::ids::InstanceId;
+use crate::chroma::rewrite::{collection_name_and_dimension, collection_with_id, mend_message};
+use crate::gateway::entry::Received;
+use crate::gateway::headers;
+use crate::gateway::resolve::Target;
+use crate::gateway::state::AppState;
+use crate::instances::client::Instance;
+
+/// How a try ended.
+pub(super) enum Attempt {
+    Answered(Answered),
+    /// Not an answer to the question: another instance may have one.
+    Indefinite(Answered),
+    /// The collection is gone meanwhile.
+    Refused(ApiError),
+    /// No answer, and why.
+    Failed(String),
+}
+
+/// Asks one instance.
+pub(super) async fn attempt(
+    app: &AppState,
+    what: &Forward,
+    instance: InstanceId,
+    request: &Received,
+) -> Attempt {
+    let Some(there) = app.replication.instances().get(instance.index()).map(Arc::clone) else {
+        return Attempt::Failed(format!("there is no instance {}", instance.0));
+    };
+    let real_id = match real_id(app, what, instance) {
+        Ok(real_id) => real_id,
+        Err(why) => return Attempt::Failed(why),
+    };
+    let sent = match build(what, request, real_id) {
+        Ok(sent) => sent,
+        Err(error) => return Attempt::Failed(error.to_string()),
+    };
+    let asked = ask(app, what, &there, sent).await;
+    app.counters.asked(instance, asked.is_ok());
+    match asked {
+        Ok(answered) => judge(app, what, answered, real_id).await,
+        Err(why) => Attempt::Failed(format!("{}: {why}", there.name)),
+    }
+}
+
+fn real_id(app: &AppState, what: &Forward, instance: InstanceId) -> Result<Uuid, String> {
+    let Some(target) = what.place.target() else {
+        return Ok(Uuid::nil());
+    };
+    let real_id = app.replication.with_catalog(|catalog| catalog.real_id(target.id, instance));
+    real_id.map(Uuid::from_u128).ok_or_else(|| "the collection has no copy there yet".to_owned())
+}
+
+fn build(what: &Forward, request: &Received, real_id: Uuid) -> Result<Request<Full<Bytes>>, http::Error> {
+    let mut path = what.place.path(request.uri.path(), real_id);
+    if let Some(query) = &what.query {
+        path = format!("{path}?{query}");
+    }
+    // The length of a held answer is told from its bytes, also to a HEAD.
+    let method = if what.method == Method::HEAD { Method::GET } else { what.method.clone() };
+    let mut sent = Request::new(Full::new(what.body.clone()));
+    *sent.method_mut() = method;
+    *sent.uri_mut() = Uri::try_from(path)?;
+    *sent.headers_mut() = what.headers.clone();
+    Ok(sent)
+}
+
+/// Sends the request, and holds the answer or its beginning. Given up when the instance becomes unavailable.
+async fn ask(
+    app: &AppState,
+    what: &Forward,
+    there: &Instance,
+    sent: Request<Full<Bytes>>,
+) -> Result<Answered, String> {
+    let mut available = there.availability();
+    let whole = async {
+        let response = there.forward(sent).await.map_err(|error| error.to_string())?;
+        hold(response, what.hold_bytes).await
+    };
+    let held = tokio::select! {
+        held = whole => held?,
+        () = unavailable(&mut available) => return Err("it became unavailable".to_owned()),
+    };
+    let content = match held.rest {
+        None => Content::Whole(held.bytes),
+        Some(rest) => Content::Rest(Rest {
+            beginning: Some(held.bytes),
+            left: content_length(&held.headers),
+            rest,
+            available,
+            end: EndOfRead::new(app.replication.clone(), there.id, what.scope.clone()),
+        }),
+    };
+    Ok(Answered {
+        instance: there.id,
+        status: held.status,
+        headers: headers::of_answer(&held.headers),
+        content,
+    })
+}
+
+/// Returns when the instance is not available.
+pub(super) async fn unavailable(available: &mut watch::Receiver<bool>) {
+    // An error means that the instance itself is gone, which ends the same way.
+    _ = available.wait_for(|available| !available).await;
+}
+
+struct Held {
+    status: StatusCode,
+    headers: HeaderMap,
+    bytes: Bytes,
+    /// Where there is more than was to be held.
+    rest: Option<Incoming>,
+}
+
+async fn hold(response: Response<Incoming>, most_bytes: usize) -> Result<Held, String> {
+    let (parts, mut body) = response.into_parts();
+    let (status, headers) = (parts.status, parts.headers);
+    let mut bytes = BytesMut::new();
+    while bytes.len() <= most_bytes {
+        match body.frame().await {
+            Some(Ok(frame)) => bytes.extend_from_slice(&frame.into_data().unwrap_or_default()),
+            Some(Err(error)) => return Err(format!("the answer broke off: {error}")),
+            None => return Ok(Held { status, headers, bytes: bytes.freeze(), rest: None }),
+        }
+    }
+    Ok(Held { status, headers, bytes: bytes.freeze(), rest: Some(body) })
+}
+
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// What the answer is worth.
+async fn judge(app: &AppState, what: &Forward, answered: Answered, real_id: Uuid) -> Attempt {
+    let Content::Whole(body) = &answered.content else {
+        return Attempt::Answered(answered);
+    };
+    let (status, body) = (answered.status.as_u16(), body.clone());
+    if !answered.is_error() {
+        return match (&what.expected, what.place.target()) {
+            (Expected::Description, Some(target)) => described(app, answered, &body, target),
+            (Expected::List(listed), _) => list::check(app, answered, &body, listed).await,
+            _ => Attempt::Answered(answered),
+        };
+    }
+    let Some(target) = what.place.target() else {
+        return match classify(Asked::Read, status, &body) {
+            Meaning::NotExecuted | Meaning::Doubt | Meaning::DeadWriter => Attempt::Indefinite(answered),
+            Meaning::Success | Meaning::Rejected | Meaning::StateLost => Attempt::Answered(answered),
+        };
+    };
+    match classify(Asked::Read, status, &body) {
+        Meaning::StateLost => missing(app, what, answered.instance, target, &body).await,
+        Meaning::Success | Meaning::Rejected => {
+            Attempt::Answered(answered.with_body(mend_message(&body, real_id, target.id)))
+        }
+        Meaning::NotExecuted | Meaning::Doubt | Meaning::DeadWriter => {
+            Attempt::Indefinite(answered.with_body(mend_message(&body, real_id, target.id)))
+        }
+    }
+}
+
+/// The instance does not know the collection. If the catalog does, that is no answer.
+async fn missing(
+    app: &AppState,
+    what: &Forward,
+    instance: InstanceId,
+    target: &Target,
+    body: &[u8],
+) -> Attempt {
+    if app.replication.with_catalog(|catalog| catalog.living(target.id).is_none()) {
+        return Attempt::Refused(gone(what, target));
+    }
+    let detail = format!("a read of {} got {}", target.name, String::from_utf8_lossy(body));
+    app.replication.report_lost_state(instance, target.id, detail.clone()).await;
+    Attempt::Failed(detail)
+}
+
+fn gone(what: &Forward, target: &Target) -> ApiError {
+    match what.expected {
+        Expected::Description => ApiError::collection_not_found(&target.name),
+        Expected::Anything | Expected::List(_) => ApiError::collection_id_not_found(target.id),
+    }
+}
+
+/// A description with the public id. While a rename or a drop is under way its name may be one that no verdict has
+/// confirmed yet; that is over in a moment, so it counts as no answer while there is time.
+fn described(app: &AppState, answered: Answered, body: &Bytes, target: &Target) -> Attempt {
+    let named = collection_name_and_dimension(body).map(|(name, _)| name);
+    let (Some(name), Some(mended)) = (named, collection_with_id(body, target.id)) else {
+        return Attempt::Failed("the answer is no description of a collection".to_owned());
+    };
+    let answered = answered.with_body(mended);
+    let confirmed = name == target.name
+        || app.replication.with_catalog(|catalog| {
+            catalog.living(target.id).is_some_and(|collection| collection.name == name)
+        });
+    if confirmed {
+        Attempt::Answered(answered)
+    } else if app.replication.with_catalog(|catalog| catalog.living(target.id).is_none()) {
+        Attempt::Refused(ApiError::collection_not_found(&target.name))
+    } else {
+        Attempt::Failed(format!("{} is being renamed or dropped", target.name))
+    }
+}

@@ -1,0 +1,240 @@
+//! A read, tried until an instance has answered it.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use tokio::time::{Instant, sleep};
+use uuid::Uuid;
+
+use super::attempt::{Attempt, attempt};
+use super::choose::choose;
+use super::list::Listed;
+use super::relay::{Relay, Rest};
+use crate::chroma::ids::InstanceId;
+use crate::chroma::path;
+use crate::gateway::admission;
+use crate::gateway::answer::{Code, Refusal};
+use crate::gateway::entry::Received;
+use crate::gateway::headers::{INSTANCE, TRACE_ID};
+use crate::gateway::resolve::Target;
+use crate::gateway::state::AppState;
+use crate::replication::event::{ReadScope, RefusedRead};
+
+/// Answers up to this size are held whole, so that a broken one can be asked for elsewhere.
+pub(super) const HOLD_BYTES: usize = 256 * 1024;
+/// First and longest pause when every instance that may answer was tried.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(250));
+
+/// Where on an instance a read goes.
+#[derive(Clone, Debug)]
+pub(super) enum Where {
+    /// The path that the client sent.
+    AsSent,
+    /// The list of a database's collections.
+    List { path: String },
+    /// A collection's description.
+    Description { target: Target },
+    /// Something under a collection.
+    Collection { target: Target, rest: String },
+}
+
+/// What the answer must be.
+#[derive(Clone, Debug)]
+pub(super) enum Expected {
+    Anything,
+    /// A collection's description, whose id is ours to replace.
+    Description,
+    /// A list that holds what the catalog holds.
+    List(Listed),
+}
+
+/// A read as it goes to an instance.
+#[derive(Clone, Debug)]
+pub(super) struct Forward {
+    pub(super) method: Method,
+    pub(super) place: Where,
+    pub(super) query: Option<String>,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+    pub(super) scope: ReadScope,
+    /// Reads with the same key go to the same instance while they can.
+    pub(super) key: u64,
+    pub(super) expected: Expected,
+    /// Answers up to this size are held whole.
+    pub(super) hold_bytes: usize,
+}
+
+/// An instance's answer.
+#[derive(Debug)]
+pub(super) struct Answered {
+    pub(super) instance: InstanceId,
+    pub(super) status: StatusCode,
+    /// Those that pass.
+    pub(super) headers: HeaderMap,
+    pub(super) content: Content,
+}
+
+/// The body of an answer.
+#[derive(Debug)]
+pub(super) enum Content {
+    /// All of it; the read has ended.
+    Whole(Bytes),
+    /// Too large to hold; it goes through as it comes.
+    Rest(Rest),
+}
+
+/// Asks instances until one has answered.
+pub(super) async fn forward(app: &AppState, what: &Forward, request: &Received) -> Result<Answered, Refusal> {
+    let answered = ask_around(app, what, request).await?;
+    if let Content::Whole(_) = answered.content {
+        // A relayed answer tells its end itself.
+        app.replication.read_ended(answered.instance, what.scope.clone());
+    }
+    Ok(answered)
+}
+
+async fn ask_around(app: &AppState, what: &Forward, request: &Received) -> Result<Answered, Refusal> {
+    let mut tries = Tries::new(app.settings.read_wait);
+    loop {
+        let permit = match app.replication.read_permit(what.scope.clone()).await {
+            Ok(permit) => permit,
+            Err(refused) => return tries.last.ok_or_else(|| refuse(refused)),
+        };
+        let Some(instance) = choose(&permit, what.key, &tries.tried) else {
+            if tries.are_over() {
+                return tries.give_up();
+            }
+            tries.start_again().await;
+            continue;
+        };
+        match attempt(app, what, instance, request).await {
+            Attempt::Answered(answered) => return Ok(answered),
+            Attempt::Refused(error) => return Err(error.into()),
+            Attempt::Indefinite(answered) => tries.failed(instance, Err(answered)),
+            Attempt::Failed(why) => tries.failed(instance, Ok(why)),
+        }
+    }
+}
+
+fn refuse(refused: RefusedRead) -> Refusal {
+    match refused {
+        RefusedRead::NoInstance => {
+            Refusal::unavailable(Code::NoInstance, "No Chroma instance is available; try again later")
+        }
+        RefusedRead::NotCaughtUp => Refusal::unavailable(
+            Code::NotCaughtUp,
+            "No available instance has applied all acknowledged writes yet; try again later",
+        ),
+    }
+}
+
+/// What was tried so far.
+struct Tries {
+    until: Instant,
+    tried: Vec<InstanceId>,
+    pause: Duration,
+    /// An answer that decides nothing, to be given where nobody has a better one.
+    last: Option<Answered>,
+    why: String,
+}
+
+impl Tries {
+    fn new(wait: Duration) -> Self {
+        let why = "no instance was asked".to_owned();
+        Self { until: Instant::now() + wait, tried: Vec::new(), pause: PAUSE.0, last: None, why }
+    }
+
+    /// What every eligible instance answers is the answer; and there is an end to waiting.
+    fn are_over(&self) -> bool {
+        self.last.is_some() || Instant::now() >= self.until
+    }
+
+    /// All were tried: after a pause all may be asked again.
+    async fn start_again(&mut self) {
+        sleep(self.pause).await;
+        self.pause = (self.pause * 2).min(PAUSE.1);
+        self.tried.clear();
+    }
+
+    fn failed(&mut self, instance: InstanceId, how: Result<String, Answered>) {
+        self.tried.push(instance);
+        match how {
+            Ok(why) => {
+                tracing::debug!(instance = instance.0, why, "a read got no answer");
+                self.why = why;
+            }
+            Err(answered) => self.last = Some(answered),
+        }
+    }
+
+    fn give_up(self) -> Result<Answered, Refusal> {
+        self.last.ok_or_else(|| {
+            Refusal::unavailable(Code::NoAnswer, format!("No instance answered the read: {}", self.why))
+        })
+    }
+}
+
+impl Where {
+    /// The collection that the read is about.
+    pub(super) fn target(&self) -> Option<&Target> {
+        match self {
+            Self::AsSent | Self::List { .. } => None,
+            Self::Description { target } | Self::Collection { target, .. } => Some(target),
+        }
+    }
+
+    /// The path on an instance that knows the collection under `real_id`.
+    pub(super) fn path(&self, as_sent: &str, real_id: Uuid) -> String {
+        match self {
+            Self::AsSent => as_sent.to_owned(),
+            Self::List { path } => path.clone(),
+            Self::Description { target } => {
+                format!("{}/by-id/{real_id}", path::collections(&target.tenant, &target.database))
+            }
+            Self::Collection { target, rest } => {
+                format!("{}/{rest}", path::collection(&target.tenant, &target.database, real_id))
+            }
+        }
+    }
+}
+
+impl Answered {
+    /// Status and body, where the body is held.
+    pub(super) fn into_whole(self) -> Result<(u16, Bytes), Refusal> {
+        match self.content {
+            Content::Whole(body) => Ok((self.status.as_u16(), body)),
+            Content::Rest(_) => Err(Refusal::unavailable(Code::NoAnswer, "The answer was too large to hold")),
+        }
+    }
+
+    /// The response. A relayed one keeps its place until it has ended.
+    pub(super) fn into_response(self, app: &AppState, place: admission::Place) -> Response {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = self.status;
+        *response.headers_mut() = self.headers;
+        let name = app.replication.instances().get(self.instance.index()).map(|instance| &instance.name);
+        if let Some(name) = name.and_then(|name| HeaderValue::from_str(name).ok()) {
+            response.headers_mut().insert(INSTANCE, name);
+        }
+        *response.body_mut() = match self.content {
+            Content::Whole(body) => Body::from(body),
+            Content::Rest(rest) => Body::new(Relay::new(rest, place)),
+        };
+        response
+    }
+
+    /// The same answer with another body.
+    pub(super) fn with_body(mut self, body: Vec<u8>) -> Self {
+        self.headers.remove(header::CONTENT_LENGTH);
+        self.content = Content::Whole(body.into());
+        self
+    }
+
+    /// True where Chroma itself marked it as an error.
+    pub(super) fn is_error(&self) -> bool {
+        self.status.as_u16() >= 400 || self.headers.contains_key(TRACE_ID)
+    }
+}

@@ -1,0 +1,88 @@
+//! What every request handler shares.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::admission::{Admission, Limits};
+use super::counters::Counters;
+use super::transaction::once::UnderWay;
+use crate::config::Config;
+use crate::delivery::handle::Replication;
+
+/// What a handler gets. Cheap to clone.
+pub type AppState = Arc<Gateway>;
+
+/// Transactions with an id of the sender's that may be under way at once.
+const MAX_UNDER_WAY: usize = 65_536;
+
+/// The gateway's shared state.
+pub struct Gateway {
+    pub replication: Replication,
+    pub counters: Counters,
+    pub(super) admission: Admission,
+    pub(super) under_way: Arc<UnderWay>,
+    pub(super) settings: Settings,
+}
+
+/// What the handlers need of the configuration.
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    pub(super) allow_reset: bool,
+    pub(super) max_body_bytes: usize,
+    /// How long a write may wait for an instance, and its repetition for the outcome of the first.
+    pub(super) write_wait: Duration,
+    /// How long a sender waits in any case.
+    pub(super) write_timeout: Duration,
+    /// How long a read is tried again.
+    pub(super) read_wait: Duration,
+}
+
+/// Limits, and how close to them we are.
+#[derive(Clone, Copy, Debug)]
+pub struct LimitsView {
+    /// Requests that may be under way at once.
+    pub max_requests: usize,
+    /// Requests that wait for their turn.
+    pub waiting: u64,
+    /// Requests that waited in vain, since the start.
+    pub refused: u64,
+    /// How long a sender waits at most, in seconds.
+    pub timeout_s: u64,
+    /// Transactions with an id of the sender's that are under way.
+    pub transactions_under_way: usize,
+}
+
+impl Gateway {
+    /// The limits at the moment.
+    #[must_use]
+    pub fn limits(&self) -> LimitsView {
+        let (waiting, refused) = self.admission.figures();
+        LimitsView {
+            max_requests: self.admission.max_requests(),
+            waiting,
+            refused,
+            timeout_s: self.settings.write_timeout.as_secs(),
+            transactions_under_way: self.under_way.len(),
+        }
+    }
+
+    /// The state of a gateway in front of these instances.
+    #[must_use]
+    pub fn new(replication: Replication, config: &Config) -> AppState {
+        let counters = Counters::new(replication.instances().len());
+        let max_body_bytes = usize::try_from(config.write.max_body_bytes).unwrap_or(usize::MAX);
+        Arc::new(Self {
+            counters,
+            admission: Admission::new(Limits::from(config)),
+            under_way: UnderWay::new(MAX_UNDER_WAY),
+            settings: Settings {
+                allow_reset: config.allow_reset,
+                max_body_bytes,
+                write_wait: config.write.wait,
+                write_timeout: config.write.timeout,
+                read_wait: config.read.wait,
+            },
+            replication,
+        })
+    }
+}

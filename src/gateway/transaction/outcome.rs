@@ -1,0 +1,130 @@
+//! What became of a write, as its sender is told.
+
+use std::time::Duration;
+
+use axum::response::{IntoResponse, Response};
+use http::HeaderValue;
+use tokio::time::{Instant, sleep};
+
+use super::once::mismatch;
+use crate::delivery::handle::{Replication, Written};
+use crate::gateway::answer::{self, Code, Refusal};
+use crate::gateway::headers;
+use crate::replication::event::Reply;
+use crate::wal::record::Answer;
+use crate::wal::{LogError, StoredTransaction, TransactionState};
+
+/// Pause between two looks at a transaction that is waited for.
+pub const DECISION_POLL: Duration = Duration::from_millis(25);
+/// Seconds after which it makes sense to ask for an open outcome.
+const ASK_AFTER_S: u32 = 2;
+
+/// What the sender of a write is told. Cheap enough to be told to several.
+#[derive(Clone, Debug)]
+pub(in crate::gateway) enum Told {
+    /// The verdict, or what a read gave in its place.
+    Answer(Answer),
+    /// An instance stopped writing under it.
+    Suspect(Answer),
+    Refused(Refusal),
+}
+
+impl Told {
+    /// What an attempt to log came to.
+    pub(in crate::gateway) fn of(written: Written, id: &str) -> Self {
+        match written {
+            Written::Logged { reply: Reply::Verdict(answer), .. } => Self::Answer(answer),
+            Written::Logged { reply: Reply::Suspect(answer), .. } => Self::Suspect(answer),
+            Written::Logged { reply: Reply::Unknown, .. } => Self::Refused(undecided(id)),
+            Written::NotLogged { reason } => Self::Refused(not_logged(&reason)),
+            Written::Overloaded => Self::Refused(Refusal::unavailable(
+                Code::Overloaded,
+                "Too many writes wait; this one was not logged, and nothing of it was applied",
+            )),
+            Written::Stopping => Self::Refused(Refusal::unavailable(
+                Code::Stopping,
+                format!(
+                    "Isochrome is stopping; ask GET /transactions/{id} afterwards whether this was logged"
+                ),
+            )),
+        }
+    }
+
+    /// The response, with the transaction's id.
+    pub(in crate::gateway) fn into_response(self, id: &str) -> Response {
+        let mut response = match self {
+            Self::Answer(answer) => answer::from_log(&answer),
+            Self::Suspect(answer) => {
+                let code = HeaderValue::from_static(Code::Suspect.word());
+                answer::with_header(answer::from_log(&answer), headers::ERROR_CODE, code)
+            }
+            Self::Refused(refusal) => refusal.into_response(),
+        };
+        if let Ok(id) = HeaderValue::from_str(id) {
+            response.headers_mut().insert(headers::TRANSACTION_ID, id);
+        }
+        response
+    }
+}
+
+/// What is told to one who repeats a transaction; `None` where the log does not know it. Waits up to `wait` for an
+/// outcome that is open.
+pub(in crate::gateway) async fn repeat(
+    replication: &Replication,
+    id: &str,
+    fingerprint: u128,
+    wait: Duration,
+) -> Option<Told> {
+    let stored = match wait_for(replication, id, wait).await {
+        Ok(stored) => stored?,
+        Err(error) => return Some(Told::Refused(not_logged(&error.to_string()))),
+    };
+    if stored.fingerprint != fingerprint {
+        return Some(Told::Refused(mismatch(id)));
+    }
+    Some(match (stored.state, stored.answer) {
+        (TransactionState::Committed | TransactionState::Rejected, Some(answer)) => Told::Answer(answer),
+        (TransactionState::Suspect, Some(answer)) => Told::Suspect(answer),
+        _ => Told::Refused(undecided(id)),
+    })
+}
+
+/// Looks a transaction up, and waits up to `wait` while its outcome is open.
+///
+/// # Errors
+/// The log can't be read.
+pub async fn wait_for(
+    replication: &Replication,
+    id: &str,
+    wait: Duration,
+) -> Result<Option<StoredTransaction>, LogError> {
+    let until = Instant::now() + wait;
+    loop {
+        let stored = replication.transaction(id).await?;
+        if !stored.as_ref().is_some_and(is_open) || Instant::now() >= until {
+            return Ok(stored);
+        }
+        sleep(DECISION_POLL).await;
+    }
+}
+
+/// True while nobody can say what becomes of it.
+#[must_use]
+pub fn is_open(transaction: &StoredTransaction) -> bool {
+    transaction.state == TransactionState::Logged
+}
+
+/// 503: logged, and open.
+pub(in crate::gateway) fn undecided(id: &str) -> Refusal {
+    let message = format!(
+        "The write is logged and will be applied, but its outcome is not known yet; ask GET /transactions/{id}"
+    );
+    let mut refusal = Refusal::unavailable(Code::Undecided, message);
+    refusal.retry_after_s = Some(ASK_AFTER_S);
+    refusal
+}
+
+fn not_logged(reason: &str) -> Refusal {
+    let message = format!("The write could not be logged, and nothing of it was applied: {reason}");
+    Refusal::passing(Code::LogUnavailable, 507, message)
+}
