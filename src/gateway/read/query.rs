@@ -50,16 +50,16 @@ pub(super) fn read_get(body: &[u8]) -> Get {
 mod tests {
     use super::*;
 
-    fn hashes(ids: &[&str]) -> Option<Vec<u64>> {
+    fn hashes(ids: &[&str]) -> Vec<u64> {
         let mut hashes: Vec<u64> = ids.iter().map(|id| hash_id(id)).collect();
         hashes.sort_unstable();
-        Some(hashes)
+        hashes
     }
 
     #[test]
     fn a_get_by_ids_sees_only_those() {
         let get = read_get(br#"{"ids":["b","\u0061","b"],"where":null,"limit":5}"#);
-        assert_eq!(get, Get { ids: hashes(&["a", "b"]), is_page: false });
+        assert_eq!(get, Get { ids: Some(hashes(&["a", "b"])), is_page: false });
     }
 
     #[test]

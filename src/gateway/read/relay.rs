@@ -149,8 +149,11 @@ mod tests {
 
     use super::*;
 
-    /// A body of given parts; `None` hangs.
-    struct Parts(VecDeque<Option<Result<&'static str, &'static str>>>);
+    /// A part of a body; `None` hangs.
+    type Part = Option<Result<&'static str, &'static str>>;
+
+    /// A body of given parts.
+    struct Parts(VecDeque<Part>);
 
     impl Body for Parts {
         type Data = Bytes;
@@ -168,11 +171,7 @@ mod tests {
         }
     }
 
-    fn relay(
-        left: Option<u64>,
-        parts: &[Option<Result<&'static str, &'static str>>],
-        gone: bool,
-    ) -> (Relay<Parts>, Arc<AtomicBool>) {
+    fn relay(left: Option<u64>, parts: &[Part], gone: bool) -> (Relay<Parts>, Arc<AtomicBool>) {
         let ended = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&ended);
         let relay = Relay {
@@ -207,8 +206,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_that_breaks_off_never_ends_cleanly() {
-        let broken: [(&[Option<Result<&str, &str>>], bool); 3] =
-            [(&[Some(Err("reset"))], false), (&[], false), (&[None], true)];
+        let broken: [(&[Part], bool); 3] = [(&[Some(Err("reset"))], false), (&[], false), (&[None], true)];
         for (parts, gone) in broken {
             let (mut relay, ended) = relay(Some(4), parts, gone);
             assert!(relay.frame().await.unwrap().is_ok());
