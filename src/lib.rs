@@ -15,4 +15,5 @@ pub mod delivery;
 pub mod gateway;
 pub mod instances;
 pub mod replication;
+pub mod resources;
 pub mod wal;

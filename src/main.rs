@@ -1,9 +1,12 @@
 //! The command line.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use isochrome::cli::{self, Command, Exit};
 use isochrome::config::{self, Config, ConfigErrors, Flags};
+use isochrome::resources::Budget;
+use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
     match run() {
@@ -14,16 +17,57 @@ fn main() -> ExitCode {
 fn run() -> Result<Exit, Exit> {
     let cli = cli::parse(std::env::args_os())?;
     match &cli.command {
-        Command::Serve(args) => load(&Flags::from(&args.server)).map(|_| Exit::Well),
-        Command::Check(args) => load(&Flags::from(&args.server)).map(|_| Exit::Well),
-        Command::Status(args) => config::data_dir(&Flags::from(&args.location), &config::process_environment)
-            .map(|_| Exit::Well)
-            .map_err(refuse),
+        Command::Serve(args) => {
+            let config = load(&Flags::from(&args.server))?;
+            log();
+            abort_on_panic();
+            runtime(Budget::of(&config.resources).workers)?
+                .block_on(async { Ok(cli::serve::serve(&config).await) })
+        }
+        Command::Check(args) => {
+            let config = load(&Flags::from(&args.server))?;
+            runtime(1)?.block_on(async { Ok(cli::check::check(&config).await) })
+        }
+        Command::Status(args) => {
+            let flags = Flags::from(&args.location);
+            let data_dir = config::data_dir(&flags, &config::process_environment).map_err(refuse)?;
+            runtime(1)?.block_on(async { Ok(cli::status::status(&data_dir, args.json).await) })
+        }
     }
 }
 
 fn load(flags: &Flags) -> Result<Config, Exit> {
     Config::load(flags, &config::process_environment).map_err(refuse)
+}
+
+/// To standard error, for a terminal or the journal; `RUST_LOG` chooses what.
+fn log() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_target(false)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .init();
+}
+
+/// A half-dead gateway is worse than a restart, from which it recovers everything.
+fn abort_on_panic() {
+    let print = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        print(panic);
+        tracing::error!(version = env!("CARGO_PKG_VERSION"), "a defect in isochrome stopped it: {panic}");
+        std::process::abort();
+    }));
+}
+
+#[expect(clippy::print_stderr, reason = "the answer to the person who started the command")]
+fn runtime(workers: usize) -> Result<tokio::runtime::Runtime, Exit> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(workers).enable_all().build().map_err(|error| {
+        eprintln!("Can't start: {error}");
+        Exit::Failed
+    })
 }
 
 /// Prints every problem, one a line.

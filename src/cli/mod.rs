@@ -1,6 +1,9 @@
 //! The command line: what can be asked for, and how it ends.
 
 mod args;
+pub mod check;
+pub mod serve;
+pub mod status;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -180,7 +180,7 @@ fn catalog(recovered: &Recovered) -> Catalog {
 impl Ready {
     /// Starts the owner of the core, and a watch for each instance.
     #[must_use]
-    pub fn run(self, mut settings: Settings) -> Running {
+    pub fn run(self, mut settings: Settings, heartbeat_pause: Duration) -> Running {
         let Opened { wal, recovered, sender, messages } = self.opened;
         settings.cluster = xxhash_rust::xxh3::xxh3_128(recovered.cluster.as_bytes());
         let catalog = catalog(&recovered);
@@ -189,7 +189,7 @@ impl Ready {
         for (instance, identity) in self.instances.iter().zip(self.identities) {
             let (id, sender) = (instance.id, sender.clone());
             let report = Box::new(move |report| report_to(&sender, id, report));
-            let watch = Watch::new(Arc::clone(instance), identity, report);
+            let watch = Watch::new(Arc::clone(instance), identity, report, heartbeat_pause);
             watched.push(Arc::clone(&watch.watched));
             watches.spawn(watch.run());
         }

@@ -16,8 +16,8 @@ use super::client::Instance;
 use super::marker::{self, Found, Marker, MarkerError};
 use super::reason::DownReason;
 
-/// Pause between heartbeats of an instance that is up.
-const HEARTBEAT_PAUSE: Duration = Duration::from_millis(500);
+/// The longest pause between heartbeats of an instance that is up, whatever is configured.
+const HEARTBEAT_PAUSE: Duration = Duration::from_secs(2);
 /// An instance is hung when a heartbeat stays unanswered for this long.
 const HUNG_AFTER: Duration = Duration::from_secs(2);
 /// A proof that takes longer counts as down for the time being.
@@ -137,15 +137,18 @@ pub struct Watch {
     identity: Identity,
     report: Box<dyn Fn(Report) + Send + Sync>,
     asked: watch::Receiver<u64>,
+    /// Between heartbeats.
+    pause: Duration,
 }
 
 impl Watch {
-    /// Prepares a watch; `report` is called from its task, and must not block.
+    /// Prepares a watch with this pause between heartbeats; `report` is called from its task, and must not block.
     #[must_use]
     pub fn new(
         instance: Arc<Instance>,
         identity: Identity,
         report: Box<dyn Fn(Report) + Send + Sync>,
+        pause: Duration,
     ) -> Self {
         let asked = watch::Sender::new(0);
         let asked_of_us = asked.subscribe();
@@ -157,7 +160,13 @@ impl Watch {
             consecutive_failures: 0,
         };
         let watched = Watched { instance, health: Mutex::new(health), asked, lost: watch::Sender::new(None) };
-        Self { watched: Arc::new(watched), identity, report, asked: asked_of_us }
+        Self {
+            watched: Arc::new(watched),
+            identity,
+            report,
+            asked: asked_of_us,
+            pause: pause.min(HEARTBEAT_PAUSE),
+        }
     }
 
     /// Runs until the task is ended.
@@ -221,7 +230,7 @@ impl Watch {
     async fn keep_watch(&mut self) -> Result<bool, Unfit> {
         let next_canary = Instant::now() + CANARY_PAUSE;
         loop {
-            if let Ok(Ok(())) = timeout(HEARTBEAT_PAUSE, self.asked.changed()).await {
+            if let Ok(Ok(())) = timeout(self.pause, self.asked.changed()).await {
                 return Ok(true);
             }
             heartbeat(&self.watched.instance).await?;

@@ -17,14 +17,14 @@ impl Core {
             lane.at[ended.instance.index()].doubt = true;
         }
         if let Some(answer) = answer {
-            self.count_failure(ended, answer);
+            self.count_failure(ended, &answer);
             self.back_off(ended);
         }
         self.recheck(ended.instance, detail);
     }
 
     /// An instance that goes on answering one write indefinitely, and others well, does not like that write.
-    fn count_failure(&mut self, ended: &InFlight, answer: Answer) {
+    fn count_failure(&mut self, ended: &InFlight, answer: &Answer) {
         let Some(lane) = self.lanes.get_mut(&ended.lane) else {
             return;
         };
@@ -36,7 +36,7 @@ impl Core {
             }
         }
         if counts.iter().any(|count| *count >= SUSPECT_AFTER) {
-            self.suspect(ended, &answer);
+            self.suspect(ended, answer);
         }
     }
 

@@ -19,6 +19,15 @@ impl Core {
     /// Gives the lane another leader where its leader is down or divergent and another one is able.
     pub(super) fn elect(&mut self, key: &Lane) {
         let Some(lane) = self.lanes.get(key) else { return };
+        // A suspect goes nowhere else, so the instance that it was sent to decides it once it can write again.
+        let first_undecided = lane.entries.get(lane.index_after(lane.decided));
+        if let Some(suspected) = first_undecided.and_then(|entry| entry.suspect)
+            && self.is_up(suspected)
+            && lane.at[suspected.index()].divergent.is_none()
+        {
+            self.lead(key, suspected);
+            return;
+        }
         let down = matches!(self.instances[lane.leader.index()].availability, Availability::Down(_));
         let divergent = lane.at[lane.leader.index()].divergent.is_some();
         if !down && !divergent {

@@ -1,0 +1,228 @@
+//! `isochrome serve`: the story of the process, from the configuration to the last flush.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, UnixListener};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use super::Exit;
+use crate::chroma::ids::InstanceId;
+use crate::config::{Acknowledge, Config};
+use crate::delivery::start::{Opened, Running};
+use crate::gateway::Gateway;
+use crate::instances::client::Instance;
+use crate::instances::managed::{self, ManagedServers};
+use crate::instances::processes;
+use crate::replication::core::Settings;
+use crate::resources::Budget;
+use crate::wal::{Setup, WalOptions};
+use crate::{admin, gateway};
+
+/// How long requests under way may take once we are told to stop.
+const DRAIN: Duration = Duration::from_secs(10);
+/// How long managed servers may take to stop before they are killed.
+const MANAGED_GRACE: Duration = Duration::from_secs(10);
+/// Requests under way at one instance at most. Chroma applies writes through one queue; what this allows for is lanes
+/// that overlap on the way, and reads are not counted.
+const MAX_IN_FLIGHT: usize = 16;
+
+/// Serves until a signal says stop.
+pub async fn serve(config: &Config) -> Exit {
+    match run(config).await {
+        Ok(()) => Exit::Well,
+        Err(reason) => {
+            tracing::error!("{reason}");
+            Exit::Failed
+        }
+    }
+}
+
+async fn run(config: &Config) -> Result<(), String> {
+    // The port is tried first, so that a taken one is said at once; it is bound for good when everything stands.
+    drop(bind(config.listen).await?);
+    let opened = open_log(config).await?;
+    let managed = start_managed(config)?;
+    let stop = stop_signal()?;
+    let served = serve_instances(config, opened, managed.as_ref(), stop).await;
+    if let Some(managed) = managed {
+        tracing::info!("stopping the managed servers");
+        managed.stop(MANAGED_GRACE).await;
+    }
+    served
+}
+
+async fn serve_instances(
+    config: &Config,
+    opened: Opened,
+    managed: Option<&ManagedServers>,
+    mut stop: watch::Receiver<bool>,
+) -> Result<(), String> {
+    if let Some(managed) = managed {
+        tracing::info!("starting two Chroma servers");
+        let failed = tokio::select! {
+            failed = managed.first_starts() => failed,
+            _ = stop.changed() => return Ok(()),
+        };
+        for (name, reason) in failed {
+            tracing::error!(instance = name, reason, "a managed server did not start; it is tried again");
+        }
+    }
+    let instances = instances(config, managed);
+    let ready = opened.reach(instances.clone()).await.map_err(|error| error.to_string())?;
+    let listener = bind(config.listen).await?;
+    let running = ready.run(settings(config, instances.len()), config.health.interval);
+    let state = Gateway::new(running.replication.clone(), config);
+    let admin_socket = config.data_dir.join("admin.sock");
+    let admin_listener = bind_admin(&admin_socket)?;
+    welcome(config, &instances);
+    let until = |mut stop: watch::Receiver<bool>| async move { _ = stop.wait_for(|stop| *stop).await };
+    let admin = axum::serve(admin_listener, admin::router(state.clone()));
+    let admin = tokio::spawn(admin.with_graceful_shutdown(until(stop.clone())).into_future());
+    let server = axum::serve(listener, gateway::router(state.clone()).merge(admin::router(state)));
+    let server = tokio::spawn(server.with_graceful_shutdown(until(stop.clone())).into_future());
+    until(stop).await;
+    shut_down(server, admin, running).await;
+    _ = std::fs::remove_file(admin_socket);
+    Ok(())
+}
+
+type Server = tokio::task::JoinHandle<std::io::Result<()>>;
+
+/// Stops in order: no new requests, those under way until the deadline, then the log.
+async fn shut_down(server: Server, admin: Server, running: Running) {
+    tracing::info!("stopping: finishing what is under way");
+    let abort = server.abort_handle();
+    if tokio::time::timeout(DRAIN, server).await.is_err() {
+        tracing::warn!("requests under way took longer than {} s and were cut off", DRAIN.as_secs());
+        abort.abort();
+    }
+    admin.abort();
+    running.stop().await;
+    tracing::info!("the log is flushed and closed");
+}
+
+async fn open_log(config: &Config) -> Result<Opened, String> {
+    let names: Vec<String> = if config.instances.is_empty() {
+        managed::NAMES.map(str::to_owned).to_vec()
+    } else {
+        config.instances.iter().map(|instance| instance.name.clone()).collect()
+    };
+    let budget = Budget::of(&config.resources);
+    let options = WalOptions {
+        segment_bytes: config.wal.segment_bytes,
+        keep_s: config.wal.keep.as_secs(),
+        cache_bytes: budget.body_cache_bytes(),
+        queue_bytes: budget.log_queue_bytes(),
+        ..WalOptions::default()
+    };
+    let dir = config.data_dir.clone();
+    let opened = tokio::task::spawn_blocking(move || {
+        let new_cluster = Uuid::new_v4().to_string();
+        Opened::open(&Setup { dir: &dir, options, instances: &names, new_cluster: &new_cluster })
+    });
+    opened.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
+}
+
+fn start_managed(config: &Config) -> Result<Option<ManagedServers>, String> {
+    if !config.instances.is_empty() {
+        return Ok(None);
+    }
+    ManagedServers::start(&config.managed, &config.data_dir).map(Some).map_err(|error| error.to_string())
+}
+
+fn instances(config: &Config, managed: Option<&ManagedServers>) -> Vec<Arc<Instance>> {
+    let configured =
+        config.instances.iter().map(|instance| (instance.name.clone(), instance.url.authority()));
+    let own = managed.into_iter().flat_map(ManagedServers::servers);
+    let own = own.map(|server| (server.name.to_owned(), server.url.authority()));
+    let numbered = configured.chain(own).zip(0_u8..);
+    numbered.map(|((name, authority), id)| Arc::new(Instance::new(InstanceId(id), name, authority))).collect()
+}
+
+fn settings(config: &Config, instances: usize) -> Settings {
+    let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    Settings {
+        instances,
+        acknowledge_all: config.write.acknowledge == Acknowledge::All,
+        write_wait_ms: ms(config.write.wait),
+        write_timeout_ms: ms(config.write.timeout),
+        read_wait_ms: ms(config.read.wait),
+        max_in_flight: MAX_IN_FLIGHT,
+        run_records: 500,
+        run_bytes: 16 << 20,
+        run_ms: 250,
+        min_stay_ms: 10_000,
+        overdue_ms: 10_000,
+        cluster: 0,
+    }
+}
+
+async fn bind(listen: SocketAddr) -> Result<TcpListener, String> {
+    TcpListener::bind(listen).await.map_err(|error| {
+        processes::explain_taken(listen)
+            .filter(|_| error.kind() == std::io::ErrorKind::AddrInUse)
+            .unwrap_or_else(|| {
+                format!("can't listen on {listen}: {error}; choose another address with --listen")
+            })
+    })
+}
+
+/// The command line's way in: a socket that only this user can open. One that a killed process left is replaced; the
+/// data directory's lock tells that nobody uses it.
+fn bind_admin(path: &Path) -> Result<UnixListener, String> {
+    use std::os::unix::fs::PermissionsExt;
+    _ = std::fs::remove_file(path);
+    let bound = UnixListener::bind(path).and_then(|listener| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+        Ok(listener)
+    });
+    bound.map_err(|error| format!("can't open {}: {error}", path.display()))
+}
+
+/// Turns true on Ctrl-C and SIGTERM.
+fn stop_signal() -> Result<watch::Receiver<bool>, String> {
+    let failed = |error: std::io::Error| format!("can't listen for signals: {error}");
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let (stop, stopped) = watch::channel(false);
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        stop.send_replace(true);
+        // Keeps the channel open for whoever waits later.
+        stop.closed().await;
+    });
+    Ok(stopped)
+}
+
+#[expect(clippy::print_stdout, reason = "the answer to the person who started the command")]
+fn welcome(config: &Config, instances: &[Arc<Instance>]) {
+    println!("\nIsochrome listens on http://{}", config.listen);
+    for instance in instances {
+        println!("  instance {:<10} http://{}", instance.name, instance.authority);
+    }
+    println!("  data in  {}", config.data_dir.display());
+    let python =
+        config.managed.command.as_ref().and_then(|command| command.parent()).map(|bin| bin.join("python"));
+    let python =
+        python.filter(|python| python.exists()).map_or("python3".to_owned(), |p| p.display().to_string());
+    println!(
+        "\nTry it:\n  {python} - <<'END'\n  import chromadb\n  client = chromadb.HttpClient(host=\"{}\", port={})\n  \
+         c = client.get_or_create_collection(\"hello\", embedding_function=None)\n  \
+         c.upsert(ids=[\"1\"], embeddings=[[1.0, 2.0]], documents=[\"a first record\"])\n  \
+         print(c.query(query_embeddings=[[1.0, 2.0]], n_results=1))\n  END\n\nStop with Ctrl-C.\n",
+        if config.listen.ip().is_unspecified() {
+            "127.0.0.1".to_owned()
+        } else {
+            config.listen.ip().to_string()
+        },
+        config.listen.port(),
+    );
+}

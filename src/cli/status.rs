@@ -1,0 +1,89 @@
+//! `isochrome status`: what the running process says, over its socket in the data directory.
+
+use std::path::Path;
+
+use bytes::Bytes;
+use http::{Request, header};
+use http_body_util::{BodyExt, Empty};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::UnixStream;
+
+use super::Exit;
+
+/// Prints the status as text, or as the JSON that it is made from.
+#[expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the answer to the person who started the command"
+)]
+pub async fn status(data_dir: &Path, json: bool) -> Exit {
+    let socket = data_dir.join("admin.sock");
+    let answer = match ask(&socket).await {
+        Ok(answer) => answer,
+        Err(reason) => {
+            eprintln!(
+                "No Isochrome answers on {}: {reason}.\nIs it running, with this --data-dir?",
+                socket.display()
+            );
+            return Exit::Failed;
+        }
+    };
+    if json {
+        println!("{}", String::from_utf8_lossy(&answer));
+        return Exit::Well;
+    }
+    match serde_json::from_slice::<Value>(&answer) {
+        Ok(value) => {
+            println!("{}", text(&value));
+            Exit::Well
+        }
+        Err(error) => {
+            eprintln!("The answer can't be read: {error}.");
+            Exit::Failed
+        }
+    }
+}
+
+async fn ask(socket: &Path) -> Result<Bytes, Box<dyn std::error::Error>> {
+    let stream = UnixStream::connect(socket).await?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection);
+    let request = Request::get("/status").header(header::HOST, "isochrome").body(Empty::<Bytes>::new())?;
+    let response = sender.send_request(request).await?;
+    Ok(response.into_body().collect().await?.to_bytes())
+}
+
+/// The figures that one looks for first, a line each.
+fn text(status: &Value) -> String {
+    let mut lines = Vec::new();
+    let wal = &status["unified_wal"];
+    lines.push(format!(
+        "{} of {} instances healthy, {} writes pending",
+        status["healthy_instances"], status["total_instances"], wal["pending_writes"]
+    ));
+    lines.push(format!(
+        "{:<12} {:<14} {:>10} {:>10} {:>12}  detail",
+        "instance", "state", "pending", "lag ms", "requests"
+    ));
+    for instance in status["instances"].as_array().into_iter().flatten() {
+        let word = |key: &str| instance[key].as_str().unwrap_or("-").to_owned();
+        let number = |key: &str| instance[key].as_u64().map_or("-".to_owned(), |n| n.to_string());
+        lines.push(format!(
+            "{:<12} {:<14} {:>10} {:>10} {:>12}  {}",
+            word("name"),
+            word("state"),
+            number("pending_writes"),
+            number("lag_ms"),
+            number("total_requests"),
+            word("detail"),
+        ));
+    }
+    for suspect in status["suspects"].as_array().into_iter().flatten() {
+        lines.push(format!(
+            "suspect write {suspect}: an instance's writer died under it; it goes nowhere else"
+        ));
+    }
+    lines.join("\n")
+}
