@@ -2,6 +2,66 @@
 
 use fastrand::Rng;
 
+/// Members of metadata that Chroma, or we, refuse.
+const ODD_MEMBERS: &[&str] = &[
+    r#""":1"#,
+    r#""$a":1"#,
+    r#""\u0023a":1"#,
+    r#""k":{}"#,
+    r#""k":1e400"#,
+    r#""k":[1,"x"]"#,
+    r#""k":[null]"#,
+    r#""k":[[1]]"#,
+    r#""k":null"#,
+    r#""k":{"indices":[1],"values":[1]}"#,
+    r#""k":{"indices":[2,1],"values":[1,2]}"#,
+    r#""chroma:document":5"#,
+    r#""chroma\u003auri":["x"]"#,
+    r#""chroma:x":1"#,
+    r#""\u0063hroma:document":null"#,
+    r#""chroma:document":"d","chroma:document":1.5"#,
+    r#""k":{"#,
+    r#""k":[1.5,2]"#,
+    r#""k":"\ud800""#,
+    r#""k":{"indices":[],"values":[],"#,
+    r#""k":{"#,
+];
+
+/// Keys of metadata that Chroma takes.
+const KEYS: &[&str] = &[
+    "\"k\"",
+    "\"l\"",
+    "\"\\u006b\"",
+    "\"ключ\"",
+    "\"a.b\"",
+    "\" \"",
+    "\"k#\"",
+    "\"\\u0000\"",
+    "\"Chroma:x\"",
+];
+
+/// Values of metadata that Chroma takes.
+const VALUES: &[&str] = &[
+    "1",
+    "-7",
+    "2.5",
+    "1.0",
+    "1e-3",
+    "true",
+    "false",
+    "\"x\"",
+    "\"\"",
+    r#""\u0000""#,
+    "[]",
+    "[1,2]",
+    "[\"x\",\"y\"]",
+    "[true]",
+    "[1.5,2.5]",
+    "999999999999999999",
+    "-0.0",
+    "123456789012345678901234567890.5",
+];
+
 /// Makes bodies as text, so that what no JSON library would write can stand in them.
 pub(crate) struct Bodies {
     pub(crate) random: Rng,
@@ -162,69 +222,15 @@ impl Bodies {
 
     fn metadata_member(&mut self, more: &[&str]) -> String {
         if self.random.u8(..10) == 0 && self.nasty() {
-            let odd = [
-                r#""":1"#,
-                r#""$a":1"#,
-                r#""\u0023a":1"#,
-                r#""k":{}"#,
-                r#""k":1e400"#,
-                r#""k":[1,"x"]"#,
-                r#""k":[null]"#,
-                r#""k":[[1]]"#,
-                r#""k":null"#,
-                r#""k":{"indices":[1],"values":[1]}"#,
-                r#""k":{"indices":[2,1],"values":[1,2]}"#,
-                r#""chroma:document":5"#,
-                r#""chroma\u003auri":["x"]"#,
-                r#""chroma:x":1"#,
-                r#""\u0063hroma:document":null"#,
-                r#""chroma:document":"d","chroma:document":1.5"#,
-                r#""k":{"#,
-                r#""k":[1.5,2]"#,
-                r#""k":"\ud800""#,
-                r#""k":{"indices":[],"values":[],"#,
-                r#""k":{"#,
-            ];
-            return self.choose(&odd).to_owned();
+            return self.choose(ODD_MEMBERS).to_owned();
         }
-        let keys = [
-            "\"k\"",
-            "\"l\"",
-            "\"\\u006b\"",
-            "\"ключ\"",
-            "\"a.b\"",
-            "\" \"",
-            "\"k#\"",
-            "\"\\u0000\"",
-            "\"Chroma:x\"",
-        ];
-        let values = [
-            "1",
-            "-7",
-            "2.5",
-            "1.0",
-            "1e-3",
-            "true",
-            "false",
-            "\"x\"",
-            "\"\"",
-            r#""\u0000""#,
-            "[]",
-            "[1,2]",
-            "[\"x\",\"y\"]",
-            "[true]",
-            "[1.5,2.5]",
-            "999999999999999999",
-            "-0.0",
-            "123456789012345678901234567890.5",
-        ];
         let text_only = self.random.u8(..15) == 0;
         let key = if text_only {
             self.choose(&["\"chroma:document\"", "\"chroma:uri\""])
         } else {
-            self.choose(&keys)
+            self.choose(KEYS)
         };
-        let value = if text_only { "\"t\"" } else { self.choose(&[&values, more].concat()) };
+        let value = if text_only { "\"t\"" } else { self.choose(&[VALUES, more].concat()) };
         format!("{key} : {value}")
     }
 }

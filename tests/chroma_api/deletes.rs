@@ -69,7 +69,7 @@ fn a_get_finds_what_a_delete_by_predicate_removes() {
     let mut random = crate::random();
     let (plain, resolved) = (client.collection(), client.collection());
     let (mut removed, mut failed, mut nothing) = (0, 0, 0);
-    for _ in 0..400 {
+    for _ in 0..200 {
         fill(&client, &plain);
         fill(&client, &resolved);
         let body = predicate(&mut random);
@@ -98,7 +98,7 @@ fn a_get_finds_what_a_delete_by_predicate_removes() {
         }
         assert_eq!(ids(&client, &plain), ids(&client, &resolved), "{body}: {}", deleted.text());
     }
-    assert!(removed > 50 && failed > 20 && nothing > 20, "{removed} {failed} {nothing}");
+    assert!(removed > 20 && failed > 10 && nothing > 10, "{removed} {failed} {nothing}");
 }
 
 #[test]

@@ -8,6 +8,65 @@ use crate::client::{Client, DATABASE, TENANT};
 
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
+/// Paths outside of databases.
+const OUTSIDE: &[&str] = &[
+    "/x",
+    "/",
+    "/api",
+    "/api/v2",
+    "/api/v2/",
+    "/api/v2x",
+    "/api/v1",
+    "/api/v1/",
+    "/api/v1/x",
+    "/api/v1/x/",
+    "/api/v2/heartbeat",
+    "/api/v2/healthcheck",
+    "/api/v2/version",
+    "/api/v2/version/",
+    "/api/v2/%76ersion",
+    "/api/v2//version",
+    "//api/v2/version",
+    "/api/v2/pre-flight-checks",
+    "/api/v2/auth/identity",
+    "/api/v2/tenants/x",
+    "/api/v2/tenants/x/",
+    "/api/v2/tenants/x/databases/",
+    "/api/v2/collections",
+    "/openapi.json",
+    "/docs",
+    "/docs/",
+];
+
+/// What follows the path of a database.
+const INSIDE: &[&str] = &[
+    "/collections",
+    "/collections/",
+    "/collections_count",
+    "/collections/x",
+    "/collections/by-id",
+    "/collections/by-id/x",
+    "/collections/by-id/add",
+    "/collections/x/add",
+    "/collections/x/upsert",
+    "/collections/x/update",
+    "/collections/x/delete",
+    "/collections/x/get",
+    "/collections/x/query",
+    "/collections/x/count",
+    "/collections/x/search",
+    "/collections/x/fork",
+    "/collections/x/fork_count",
+    "/collections/x/indexing_status",
+    "/collections/x/functions/attach",
+    "/collections/x/functions/f",
+    "/collections/x/attached_functions/f/detach",
+    "/collections/x/attached_functions/f",
+    "/collections/x/nothing",
+    "/collections/x/add/more",
+    "/nothing",
+];
+
 #[test]
 fn every_operation_that_the_server_describes_is_known() {
     let described = Client::new().send("GET", "/openapi.json", b"").json();
@@ -29,65 +88,8 @@ fn every_operation_that_the_server_describes_is_known() {
 fn unknown_paths_and_wrong_methods_are_those_of_the_server() {
     let client = Client::new();
     let database = path::database("t-t-t", "d-d-d");
-    let mut paths: Vec<String> = [
-        "",
-        "/",
-        "/api",
-        "/api/v2",
-        "/api/v2/",
-        "/api/v2x",
-        "/api/v1",
-        "/api/v1/",
-        "/api/v1/x",
-        "/api/v1/x/",
-        "/api/v2/heartbeat",
-        "/api/v2/healthcheck",
-        "/api/v2/version",
-        "/api/v2/version/",
-        "/api/v2/%76ersion",
-        "/api/v2//version",
-        "//api/v2/version",
-        "/api/v2/pre-flight-checks",
-        "/api/v2/auth/identity",
-        "/api/v2/tenants/x",
-        "/api/v2/tenants/x/",
-        "/api/v2/tenants/x/databases/",
-        "/api/v2/collections",
-        "/openapi.json",
-        "/docs",
-        "/docs/",
-    ]
-    .map(|path| if path.is_empty() { "/x".to_owned() } else { path.to_owned() })
-    .to_vec();
-    for rest in [
-        "/collections",
-        "/collections/",
-        "/collections_count",
-        "/collections/x",
-        "/collections/by-id",
-        "/collections/by-id/x",
-        "/collections/by-id/add",
-        "/collections/x/add",
-        "/collections/x/upsert",
-        "/collections/x/update",
-        "/collections/x/delete",
-        "/collections/x/get",
-        "/collections/x/query",
-        "/collections/x/count",
-        "/collections/x/search",
-        "/collections/x/fork",
-        "/collections/x/fork_count",
-        "/collections/x/indexing_status",
-        "/collections/x/functions/attach",
-        "/collections/x/functions/f",
-        "/collections/x/attached_functions/f/detach",
-        "/collections/x/attached_functions/f",
-        "/collections/x/nothing",
-        "/collections/x/add/more",
-        "/nothing",
-    ] {
-        paths.push(format!("{database}{rest}"));
-    }
+    let inside = INSIDE.iter().map(|rest| format!("{database}{rest}"));
+    let paths: Vec<String> = OUTSIDE.iter().map(|&path| path.to_owned()).chain(inside).collect();
     for path in &paths {
         for method in METHODS {
             compare(&client, method, path);

@@ -59,9 +59,9 @@ fn a_run_in_one_request_ends_like_its_members_one_by_one() {
     let client = Client::new();
     let mut bodies = Bodies { random: crate::random(), nasty: 0 };
     let mut shared = 0;
-    for _ in 0..5 {
+    for _ in 0..3 {
         let (single, spliced) = (two_dimensional(&client), two_dimensional(&client));
-        for run in runs(&mut bodies, 150) {
+        for run in runs(&mut bodies, 100) {
             shared += usize::from(run.bodies.len() > 1);
             let slices: Vec<&[u8]> = run.bodies.iter().map(String::as_bytes).collect();
             let mut deleted = 0;
@@ -78,5 +78,5 @@ fn a_run_in_one_request_ends_like_its_members_one_by_one() {
             assert_eq!(one, other, "after {} of {:?}", run.operation, run.bodies);
         }
     }
-    assert!(shared > 50, "only {shared} requests were shared");
+    assert!(shared > 15, "only {shared} requests were shared");
 }
