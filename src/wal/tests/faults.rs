@@ -221,31 +221,3 @@ fn a_writer_that_dies_leaves_nobody_waiting() {
     assert_eq!(log.wal.append(vec![entry(2, "y")]), Err(AppendError::Unavailable(LogError::Closed)));
     log.wal.close();
 }
-
-#[test]
-fn what_a_failed_sync_left_in_the_file_is_cut_off() {
-    let dir = tempfile::tempdir().unwrap();
-    let wal = dir.path().join("wal");
-    std::fs::create_dir_all(&wal).unwrap();
-    let mut engine = SegmentEngine::open(&wal, 1, 0, 1 << 20).unwrap();
-    let record = |seq| StampedRecord { seq, lsn: None, at_ms: 0, head: vec![1, 2, 3], body: None };
-    engine.commit(&[record(1)]).unwrap();
-    // As a reader keeps the shared index alive, SQLite does not look into the file again.
-    let reader = rusqlite::Connection::open(wal.join("segment-000001.db")).unwrap();
-    let count = |conn: &rusqlite::Connection| {
-        conn.query_row("SELECT count(*) FROM record", [], |row| row.get::<_, u64>(0)).unwrap()
-    };
-    assert_eq!(count(&reader), 1);
-    let path = wal.join("segment-000001.db-wal");
-    let good = std::fs::metadata(&path).unwrap().len();
-    let mut bytes = std::fs::read(&path).unwrap();
-    bytes.extend(noise(1, 5_000));
-    std::fs::write(&path, bytes).unwrap();
-    assert_eq!(engine.settle().unwrap(), Settled { last_seq: 1, segment: 1 });
-    assert_eq!(std::fs::metadata(&path).unwrap().len(), good);
-    assert!(engine.commit(&[record(2)]).is_err(), "not before it is open again");
-    engine.settle().unwrap();
-    engine.reopen().unwrap();
-    assert_eq!(engine.commit(&[record(2)]), Ok(2));
-    assert_eq!(count(&reader), 1);
-}

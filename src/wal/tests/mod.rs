@@ -1,8 +1,10 @@
 //! Stories of the log.
 
 mod crash;
+mod engine;
 mod faults;
 mod formats;
+mod grouping;
 mod life;
 mod recovery;
 mod space;
