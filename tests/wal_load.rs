@@ -1,5 +1,11 @@
 //! The log under many hands at once, through its public face.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a failed unwrap is the test's verdict, in its helpers too"
+)]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,7 +1,10 @@
 //! Transactions that the checkpoint does not hold yet.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Mutex;
 
+use super::error::LogError;
+use super::lock_unpoisoned;
 use super::record::{Answer, Lsn, Record};
 use super::state::{StoredTransaction, TransactionState};
 
@@ -106,10 +109,33 @@ impl Fresh {
         }
         self.generation += 1;
     }
+}
 
-    /// See the field.
-    #[must_use]
-    pub fn generation(&self) -> u64 {
-        self.generation
+/// Looks a transaction up here and, through `find`, in the checkpoint, which may be written meanwhile.
+///
+/// # Errors
+/// Those of `find`.
+pub fn look_up(
+    fresh: &Mutex<Fresh>,
+    id: &str,
+    find: impl Fn(&str) -> Result<Option<StoredTransaction>, LogError>,
+) -> Result<Option<StoredTransaction>, LogError> {
+    loop {
+        let generation = {
+            let fresh = lock_unpoisoned(fresh);
+            if let Some(transaction) = fresh.get(id) {
+                return Ok(Some(transaction));
+            }
+            fresh.generation
+        };
+        let mut found = find(id)?;
+        let fresh = lock_unpoisoned(fresh);
+        // The checkpoint may have taken over, in between, what we did not see in either place.
+        if fresh.generation == generation {
+            if let Some(transaction) = found.as_mut() {
+                fresh.complete(transaction);
+            }
+            return Ok(found);
+        }
     }
 }

@@ -1,32 +1,27 @@
 //! The log as the rest of the program sees it.
 
 use std::sync::{Arc, Mutex};
-use std::thread::{self, JoinHandle};
 
 use bytes::Bytes;
-use crossbeam_channel::{Sender, bounded, unbounded};
+use crossbeam_channel::bounded;
 use rusqlite::Connection;
 
 use super::cache::BodyCache;
-use super::checkpointer::{Checkpointer, Request};
 use super::engine::Engine;
 use super::error::{AppendError, LogError, OpenError};
-use super::fresh::Fresh;
-use super::lock::DirLock;
+use super::fresh::{Fresh, look_up};
 use super::lock_unpoisoned;
 use super::open::{self, Opened, Recovered, Setup};
 use super::placement;
-use super::queue::{Admission, Item, NewEntry, Pending};
-use super::readers::{self};
+use super::queue::{Admission, Item, NewEntry};
+use super::readers;
 use super::record::{Body, Lsn, Record};
 use super::segment::SegmentEngine;
 use super::shared::Shared;
 use super::state::{self, StoredTransaction};
 use super::stats::{CommitTimes, WalStats, dir_bytes};
-use super::writer::{OnCommit, Writer};
-
-/// Threads that write large bodies.
-const BODY_THREADS: usize = 2;
+use super::threads::{Inputs, Threads, start};
+use super::writer::OnCommit;
 
 /// An open log. Share it in an [`Arc`]; every method takes `&self`.
 pub struct Wal {
@@ -37,22 +32,6 @@ pub struct Wal {
     /// For looking transactions up.
     state: Mutex<Connection>,
     dir: std::path::PathBuf,
-}
-
-struct Inputs {
-    writer: Sender<Item>,
-    large: Sender<Vec<Pending>>,
-    checkpointer: Sender<Request>,
-    /// Records handed over since the start.
-    recorded: u64,
-}
-
-/// Joined in this order: each ends when those before it have.
-struct Threads {
-    bodies: Vec<JoinHandle<()>>,
-    writer: JoinHandle<()>,
-    checkpointer: JoinHandle<()>,
-    lock: DirLock,
 }
 
 impl Wal {
@@ -209,24 +188,8 @@ impl Wal {
     /// # Errors
     /// The checkpoint cannot be read.
     pub fn transaction(&self, id: &str) -> Result<Option<StoredTransaction>, LogError> {
-        loop {
-            let generation = {
-                let fresh = lock_unpoisoned(&self.shared.fresh);
-                if let Some(transaction) = fresh.get(id) {
-                    return Ok(Some(transaction));
-                }
-                fresh.generation()
-            };
-            let mut found = state::find(&lock_unpoisoned(&self.state), id)?;
-            let fresh = lock_unpoisoned(&self.shared.fresh);
-            // The checkpoint may have taken over, in between, what we did not see in either place.
-            if fresh.generation() == generation {
-                if let Some(transaction) = found.as_mut() {
-                    fresh.complete(transaction);
-                }
-                return Ok(found);
-            }
-        }
+        let state = &self.state;
+        look_up(&self.shared.fresh, id, |id| state::find(&lock_unpoisoned(state), id))
     }
 
     /// Brings the checkpoint up to date and gives space back now; returns when done.
@@ -272,15 +235,10 @@ impl Wal {
     /// does nothing.
     pub fn close(&self) {
         drop(lock_unpoisoned(&self.inputs).take());
-        let Some(threads) = lock_unpoisoned(&self.threads).take() else {
-            return;
-        };
-        for thread in threads.bodies.into_iter().chain([threads.writer, threads.checkpointer]) {
-            if thread.join().is_err() {
-                tracing::error!("a thread of the log ended by a panic");
-            }
+        let threads = lock_unpoisoned(&self.threads).take();
+        if let Some(threads) = threads {
+            threads.join();
         }
-        drop(threads.lock);
     }
 }
 
@@ -288,29 +246,4 @@ impl Drop for Wal {
     fn drop(&mut self) {
         self.close();
     }
-}
-
-fn start(
-    shared: &Arc<Shared>,
-    engine: Box<dyn Engine>,
-    checkpoint: state::State,
-    lock: DirLock,
-    on_commit: OnCommit,
-) -> std::io::Result<(Inputs, Threads)> {
-    let (writer_in, writer_out) = unbounded();
-    let (large_in, large_out) = unbounded();
-    let (requests_in, requests_out) = unbounded();
-    let spawn = |name: &str| thread::Builder::new().name(format!("wal-{name}"));
-    let mut bodies = Vec::new();
-    for _ in 0..BODY_THREADS {
-        let (shared, groups, writer) = (Arc::clone(shared), large_out.clone(), writer_in.clone());
-        bodies.push(spawn("bodies").spawn(move || placement::run(&shared, &groups, &writer))?);
-    }
-    let writer = Writer::new(Arc::clone(shared), engine, on_commit, writer_out, requests_in.clone());
-    let writer = spawn("writer").spawn(move || writer.run())?;
-    let checkpointer = Checkpointer::new(Arc::clone(shared), checkpoint, requests_out);
-    let checkpointer = spawn("checkpoint").spawn(move || checkpointer.run())?;
-    let inputs = Inputs { writer: writer_in, large: large_in, checkpointer: requests_in, recorded: 0 };
-    let threads = Threads { bodies, writer, checkpointer, lock };
-    Ok((inputs, threads))
 }

@@ -33,6 +33,7 @@ mod shared;
 mod stamp;
 mod state;
 mod stats;
+mod threads;
 mod writer;
 
 #[cfg(test)]

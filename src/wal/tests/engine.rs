@@ -18,7 +18,6 @@ fn what_a_failed_sync_left_in_the_file_is_cut_off() {
     let wal = dir.path().join("wal");
     std::fs::create_dir_all(&wal).unwrap();
     let mut engine = SegmentEngine::open(&wal, 1, 0, 1 << 20).unwrap();
-    let record = |seq| StampedRecord { seq, lsn: None, at_ms: 0, head: vec![1, 2, 3], body: None };
     engine.commit(&[record(1)]).unwrap();
     // As a reader keeps the shared index alive, SQLite does not look into the file again.
     let reader = rusqlite::Connection::open(wal.join("segment-000001.db")).unwrap();
@@ -35,4 +34,21 @@ fn what_a_failed_sync_left_in_the_file_is_cut_off() {
     engine.reopen().unwrap();
     assert_eq!(engine.commit(&[record(2)]), Ok(2));
     assert_eq!(count(&reader), 1);
+}
+
+#[test]
+fn what_a_failed_commit_did_bring_in_is_written_anew_before_it_counts() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut engine = SegmentEngine::open(dir.path(), 1, 0, 1 << 20).unwrap();
+    engine.commit(&[record(1)]).unwrap();
+    // As if the engine's own commit had been reported as failed after all of it reached the file.
+    let path = dir.path().join("segment-000001.db");
+    let other = crate::wal::segment::connect(&path).unwrap();
+    other
+        .execute("INSERT INTO record SELECT 2, lsn, at_ms, head_crc, body_crc, head, body FROM record", [])
+        .unwrap();
+    drop(other);
+    assert_eq!(engine.settle().unwrap(), Settled { last_seq: 2, segment: 1 });
+    assert_eq!(std::fs::metadata(dir.path().join("segment-000001.db-wal")).unwrap().len(), 0, "folded");
+    assert_eq!(count(&rusqlite::Connection::open(&path).unwrap()), 2);
 }

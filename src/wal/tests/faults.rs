@@ -87,7 +87,7 @@ fn run_with_failures(fault: Fault, plan: Plan) {
     let dir = tempfile::tempdir().unwrap();
     let log = open_with(dir.path(), quiet(), |engine| Box::new(Failing { engine, calls: 0, plan, fault }));
     let mut acknowledged = BTreeMap::new();
-    let mut handed = 0;
+    let (mut handed, mut durable) = (0, 0);
     for ticket in 1..=12 {
         let len = if ticket % 7 == 0 { 300_000 } else { 100 };
         while matches!(
@@ -96,13 +96,17 @@ fn run_with_failures(fault: Fault, plan: Plan) {
         ) {
             std::thread::yield_now();
         }
-        if let Some(lsn) = fate(&log, ticket) {
+        if let Some(lsn) = fate(&log, ticket, &mut durable) {
             acknowledged.insert(lsn, (ticket, len));
             handed = log.wal.record(vec![outcome(0, lsn, vec![decision(lsn)])]);
         }
     }
     assert!(acknowledged.len() >= 4, "{fault:?} {plan:?}: {}", acknowledged.len());
-    wait_for_records(&log, handed);
+    while durable < handed {
+        if let Committed::Records { upto } = log.next() {
+            durable = upto;
+        }
+    }
     drop(log);
 
     let log = open(dir.path());
@@ -116,7 +120,7 @@ fn run_with_failures(fault: Fault, plan: Plan) {
 }
 
 /// The LSN of an acknowledged entry, nothing for a refused one. One of both always comes.
-fn fate(log: &Log, ticket: u64) -> Option<Lsn> {
+fn fate(log: &Log, ticket: u64, durable: &mut u64) -> Option<Lsn> {
     loop {
         match log.next() {
             Committed::Entries(entries) => {
@@ -127,19 +131,8 @@ fn fate(log: &Log, ticket: u64) -> Option<Lsn> {
                 assert_eq!(tickets, [ticket]);
                 return None;
             }
-            _ => {}
-        }
-    }
-}
-
-fn wait_for_records(log: &Log, handed: u64) {
-    let mut durable = 0;
-    while durable < handed {
-        // The word for the last records may have come while an entry's fate was awaited.
-        match log.told.recv_timeout(std::time::Duration::from_secs(1)) {
-            Ok(Committed::Records { upto }) => durable = upto,
-            Ok(_) => {}
-            Err(_) => return,
+            Committed::Records { upto } => *durable = upto,
+            Committed::Available | Committed::Unavailable(_) => {}
         }
     }
 }
@@ -220,4 +213,15 @@ fn a_writer_that_dies_leaves_nobody_waiting() {
     assert_eq!(log.next(), Committed::Unavailable(LogError::Closed));
     assert_eq!(log.wal.append(vec![entry(2, "y")]), Err(AppendError::Unavailable(LogError::Closed)));
     log.wal.close();
+}
+
+#[test]
+fn a_refused_large_body_leaves_no_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let fails = Arc::new(AtomicU64::new(1));
+    let switch = Arc::clone(&fails);
+    let log = open_with(dir.path(), quiet(), |engine| Box::new(Switched { engine, fails: switch }));
+    log.wal.append(vec![entry(1, noise(1, 300_000))]).unwrap();
+    assert!(matches!(log.next(), Committed::Refused { tickets, .. } if tickets == [1]));
+    assert_eq!(std::fs::read_dir(dir.path().join("wal/bodies")).unwrap().count(), 0);
 }

@@ -1,5 +1,6 @@
 //! Stories of the log.
 
+mod books;
 mod crash;
 mod engine;
 mod faults;

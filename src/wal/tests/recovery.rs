@@ -81,6 +81,26 @@ fn finished_entries_do_not_come_back_as_decisions_and_their_lane_ends_with_them(
 }
 
 #[test]
+fn a_verdict_that_the_checkpoint_holds_goes_when_its_entry_is_finished_or_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    let lsn = log.log(1, "a");
+    log.note(vec![outcome(0, lsn, vec![decision(lsn)])]);
+    log.wal.checkpoint().unwrap();
+    log.wal.finished(&[lsn]);
+    log.wal.checkpoint().unwrap();
+    drop(log);
+    let conn = rusqlite::Connection::open(dir.path().join("state.db")).unwrap();
+    let kept = || conn.query_row("SELECT count(*) FROM decision", [], |row| row.get::<_, u64>(0)).unwrap();
+    assert_eq!(kept(), 0);
+    // As a crash leaves it when an entry's segment went before the checkpoint held its verdict.
+    let verdict = crate::wal::codec::encode(&decision(Lsn(99)).verdict).unwrap();
+    conn.execute("INSERT INTO decision VALUES (99, ?1)", [verdict]).unwrap();
+    assert!(open(dir.path()).recovered.decisions.is_empty());
+    assert_eq!(kept(), 0);
+}
+
+#[test]
 fn a_living_lane_keeps_its_positions() {
     let dir = tempfile::tempdir().unwrap();
     let log = open(dir.path());

@@ -1,6 +1,7 @@
 //! The disk's space comes back.
 
-use super::support::{Log, noise, open_with, quiet};
+use super::support::{Log, decision, lane, noise, open, open_with, outcome, quiet};
+use crate::chroma::ids::InstanceId;
 use crate::wal::WalOptions;
 use crate::wal::record::Lsn;
 
@@ -78,4 +79,20 @@ fn a_waiting_segment_is_folded_and_reads_the_same() {
     for (ticket, lsn) in (1..).zip(lsns) {
         assert!(log.wal.body(lsn).unwrap() == noise(ticket, 120_000));
     }
+}
+
+#[test]
+fn a_lane_that_ended_keeps_its_positions_while_a_segment_holds_an_entry_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = WalOptions { segment_bytes: 100_000, ..quiet() };
+    let log = open_with(dir.path(), options, |engine| Box::new(engine));
+    let first = log.log(1, noise(1, 120_000));
+    let second = log.log(2, noise(2, 10));
+    log.settle(first);
+    log.note(vec![outcome(0, second, vec![decision(second)])]);
+    log.wal.checkpoint().unwrap();
+    assert_eq!(log.wal.stats().segments, 1, "the first is gone");
+    drop(log);
+    let log = open(dir.path());
+    assert_eq!(log.recovered.positions, [(lane(), InstanceId(0), second), (lane(), InstanceId(1), first)]);
 }
