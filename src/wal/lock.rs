@@ -9,7 +9,16 @@ use super::error::OpenError;
 /// The held lock; released when dropped, or by the kernel when the process dies.
 #[derive(Debug)]
 pub struct DirLock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for DirLock {
+    fn drop(&mut self) {
+        // Closing alone would leave the lock with a child process that is just being started.
+        if let Err(error) = self.file.unlock() {
+            tracing::warn!(%error, "the data directory could not be unlocked");
+        }
+    }
 }
 
 /// Takes the lock of a data directory and writes this process's id into it.
@@ -37,7 +46,7 @@ pub fn take(dir: &Path) -> Result<DirLock, OpenError> {
     file.set_len(0).map_err(storage)?;
     file.rewind().map_err(storage)?;
     writeln!(file, "{}", std::process::id()).map_err(storage)?;
-    Ok(DirLock { _file: file })
+    Ok(DirLock { file })
 }
 
 /// Who the lock file says holds it. The holder may be between taking the lock and writing its id.
