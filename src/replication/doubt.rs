@@ -17,7 +17,10 @@ impl Core {
             lane.at[ended.instance.index()].doubt = true;
         }
         if let Some(answer) = answer {
-            self.count_failure(ended, &answer);
+            // Schema entries can't poison a writer; Chroma answers some of them 500 while its database is locked.
+            if matches!(ended.what, What::Records { .. } | What::DeleteIds { .. }) {
+                self.count_failure(ended, &answer);
+            }
             self.back_off(ended);
         }
         self.recheck(ended.instance, detail);
