@@ -19,7 +19,7 @@ use super::record::{Body, Lsn, Record};
 use super::segment::SegmentEngine;
 use super::shared::Shared;
 use super::state::{self, StoredTransaction};
-use super::stats::{CommitTimes, WalStats, dir_bytes};
+use super::stats::{CommitTimes, WalStats, dir_bytes, free_bytes};
 use super::threads::{Inputs, Threads, start};
 use super::writer::OnCommit;
 
@@ -115,6 +115,13 @@ impl Wal {
 
     fn check_room(&self) -> Result<(), AppendError> {
         let options = &self.shared.options;
+        let min_free_bytes = options.min_free_bytes;
+        // A disk that cannot be asked shows its trouble in the commit.
+        if let Some(free_bytes) = free_bytes(&self.shared.wal_dir)
+            && free_bytes < min_free_bytes
+        {
+            return Err(AppendError::DiskLow { free_bytes, min_free_bytes });
+        }
         let ledger = lock_unpoisoned(&self.shared.ledger);
         if ledger.pending().1 >= options.max_bytes {
             return Err(AppendError::LogFull { max_bytes: options.max_bytes });
@@ -227,6 +234,7 @@ impl Wal {
             covered_seq: ledger.covered_seq(),
             segments: ledger.segments() as u64,
             disk_bytes: bodies + segments + state,
+            free_bytes: free_bytes(&self.shared.wal_dir),
             commits,
         }
     }

@@ -17,6 +17,9 @@ pub struct WalOptions {
     pub cache_bytes: usize,
     /// Bytes of bodies that the log may hold for entries that are not finished.
     pub max_bytes: u64,
+    /// Bytes that stay free on the disk: below this writes are refused, while outcomes are still recorded and a
+    /// start still finds the room it needs.
+    pub min_free_bytes: u64,
     /// The checkpoint follows the log at this pace ...
     pub checkpoint_ms: u64,
     /// ... or after this many records, whichever comes first; also the records of one transaction of it.
@@ -45,6 +48,7 @@ impl Default for WalOptions {
             queue_bytes: 256 << 20,
             cache_bytes: 64 << 20,
             max_bytes: 16 << 30,
+            min_free_bytes: 64 << 20,
             checkpoint_ms: 1_000,
             checkpoint_records: 10_000,
             max_unchecked_records: 500_000,

@@ -53,6 +53,8 @@ pub struct WalStats {
     pub segments: u64,
     /// Bytes of all files of the log and its checkpoint.
     pub disk_bytes: u64,
+    /// Bytes that we may still write on the log's disk, if it says.
+    pub free_bytes: Option<u64>,
     pub commits: CommitTimes,
 }
 
@@ -68,6 +70,13 @@ pub fn dir_bytes(dir: &Path) -> Result<u64, LogError> {
         }
     }
     Ok(bytes)
+}
+
+/// Bytes left for us on the file system of a directory, if it says.
+#[must_use]
+pub fn free_bytes(dir: &Path) -> Option<u64> {
+    let figures = rustix::fs::statvfs(dir).ok()?;
+    figures.f_bavail.checked_mul(figures.f_frsize)
 }
 
 #[cfg(test)]

@@ -147,6 +147,17 @@ fn at_a_limit_the_appender_is_told_which() {
 }
 
 #[test]
+fn a_disk_that_is_nearly_full_takes_no_writes_but_outcomes() {
+    let dir = tempfile::tempdir().unwrap();
+    open(dir.path()).log(1, "x");
+    let options = WalOptions { min_free_bytes: u64::MAX, ..quiet() };
+    let log = open_with(dir.path(), options, |engine| Box::new(engine));
+    assert!(matches!(log.wal.append(vec![entry(2, "x")]), Err(AppendError::DiskLow { .. })));
+    log.note(vec![outcome(0, Lsn(1), vec![decision(Lsn(1))])]);
+    assert!(log.wal.stats().free_bytes.is_some());
+}
+
+#[test]
 fn the_figures_say_what_is_pending_and_since_when() {
     let dir = tempfile::tempdir().unwrap();
     let log = open(dir.path());
