@@ -57,21 +57,26 @@ async fn ask(socket: &Path) -> Result<Bytes, Box<dyn std::error::Error>> {
 
 /// The figures that one looks for first, a line each.
 fn text(status: &Value) -> String {
-    let mut lines = Vec::new();
     let wal = &status["unified_wal"];
-    lines.push(format!(
-        "{} of {} instances healthy, {} writes pending",
-        status["healthy_instances"], status["total_instances"], wal["pending_writes"]
-    ));
-    lines.push(format!(
-        "{:<12} {:<14} {:>10} {:>10} {:>12}  detail",
-        "instance", "state", "pending", "lag ms", "requests"
-    ));
+    let head = status["log"]["durable_lsn"].as_u64().unwrap_or_default();
+    let mut lines = vec![
+        format!(
+            "{} of {} instances healthy, log at {head}, {} writes pending",
+            status["healthy_instances"], status["total_instances"], wal["pending_writes"]
+        ),
+        format!(
+            "{:<12} {:<14} {:>12} {:>9} {:>9} {:>10}  detail",
+            "instance", "state", "applied to", "pending", "lag ms", "requests"
+        ),
+    ];
     for instance in status["instances"].as_array().into_iter().flatten() {
         let word = |key: &str| instance[key].as_str().unwrap_or("-").to_owned();
         let number = |key: &str| instance[key].as_u64().map_or("-".to_owned(), |n| n.to_string());
+        // Everything before the first write that it misses is applied there, or needs nothing.
+        let position =
+            instance["oldest_pending_lsn"].as_u64().map_or(head, |oldest| oldest.saturating_sub(1));
         lines.push(format!(
-            "{:<12} {:<14} {:>10} {:>10} {:>12}  {}",
+            "{:<12} {:<14} {position:>12} {:>9} {:>9} {:>10}  {}",
             word("name"),
             word("state"),
             number("pending_writes"),
