@@ -114,9 +114,8 @@ impl Catalog {
     }
 
     fn rename(&mut self, id: CollectionId, name: &str) {
-        let Some(collection) = self.collections.get_mut(&id) else {
-            return;
-        };
+        let living = self.collections.get_mut(&id).filter(|collection| !collection.dropped);
+        let Some(collection) = living else { return };
         let (tenant, database) = (collection.tenant.clone(), collection.database.clone());
         let old = std::mem::replace(&mut collection.name, name.to_owned());
         if let Some(names) = self.names_mut(&tenant, &database) {

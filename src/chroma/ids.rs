@@ -2,16 +2,13 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use uuid::Uuid;
 use wincode::{SchemaRead, SchemaWrite};
 
 /// The public id of a collection: the one that clients see, for the collection's whole life.
 /// The id that an instance gave its own copy is a plain [`Uuid`] and never leaves us.
-#[derive(
-    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, SchemaRead, SchemaWrite,
-)]
-#[serde(transparent)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, SchemaRead, SchemaWrite)]
 pub struct CollectionId(pub u128);
 
 impl CollectionId {
@@ -19,6 +16,12 @@ impl CollectionId {
     #[must_use]
     pub fn uuid(self) -> Uuid {
         Uuid::from_u128(self.0)
+    }
+}
+
+impl Serialize for CollectionId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

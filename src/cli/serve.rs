@@ -11,17 +11,17 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::Exit;
+use crate::admin;
 use crate::chroma::ids::InstanceId;
 use crate::config::{Acknowledge, Config};
 use crate::delivery::start::{Opened, Running};
-use crate::gateway::Gateway;
+use crate::gateway::{self, Gateway};
 use crate::instances::client::Instance;
 use crate::instances::managed::{self, ManagedServers};
 use crate::instances::processes;
 use crate::replication::core::Settings;
 use crate::resources::Budget;
 use crate::wal::{Setup, WalOptions};
-use crate::{admin, gateway};
 
 /// How long requests under way may take once we are told to stop.
 const DRAIN: Duration = Duration::from_secs(10);
