@@ -36,5 +36,7 @@ pub mod recover;
 mod run;
 mod schema;
 mod step;
+#[cfg(test)]
+mod tests;
 pub mod view;
 mod waiting;
