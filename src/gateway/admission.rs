@@ -9,6 +9,7 @@ use tokio::time::{error::Elapsed, timeout};
 
 use super::answer::{Code, Refusal};
 use crate::config::Config;
+use crate::resources::Budget;
 
 /// Requests under way at once.
 const MAX_REQUESTS: usize = 1_024;
@@ -28,7 +29,9 @@ pub(crate) struct Limits {
 
 impl From<&Config> for Limits {
     fn from(config: &Config) -> Self {
-        let body_bytes = usize::try_from(config.write.max_pending_bytes).unwrap_or(usize::MAX);
+        // At least one body of any permitted size fits.
+        let in_memory = (Budget::of(&config.resources).memory_bytes / 4).max(config.write.max_body_bytes);
+        let body_bytes = usize::try_from(config.write.max_pending_bytes.min(in_memory)).unwrap_or(usize::MAX);
         Self { requests: MAX_REQUESTS, body_bytes: body_bytes.min(Semaphore::MAX_PERMITS), wait: WAIT }
     }
 }

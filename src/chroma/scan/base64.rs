@@ -64,7 +64,7 @@ fn group_is_finite(group: &[u8; GROUP_DIGITS], seen: &mut u8) -> bool {
     let (head, tail) = group.split_at(GROUP_DIGITS / 2);
     let (head, tail) = (bits(head, seen), bits(tail, seen));
     let floats = [head >> 16, (head & 0xffff) << 16 | tail >> 32, tail & 0xffff_ffff];
-    floats.into_iter().fold(true, |finite, float| finite & (float & NOT_FINITE != NOT_FINITE))
+    !floats.into_iter().map(|float| float & NOT_FINITE).any(|exponent| exponent == NOT_FINITE)
 }
 
 /// The bits of up to eight digits, the first ones most significant; `seen` collects their values.
