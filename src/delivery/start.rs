@@ -90,21 +90,18 @@ impl Opened {
                 |report| reports.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(report);
             let proven = tokio::time::timeout(FIRST_PROOF, prove(instance, &mut identity, &report)).await;
             match proven {
-                Ok(Err(Unfit { detail, wrong_server: true, .. })) if !identity.joined => {
-                    wrong.push(format!("instance {} ({}): {detail}", instance.name, instance.authority));
+                // Known to be up before the first write comes, so that the preferred instance leads from the start.
+                Ok(Ok(())) => {
+                    instance.set_available(true);
+                    report(Report::Up { proof: 0 });
                 }
-                Ok(Err(Unfit { detail, wrong_server: true, reason })) if is_foreign(&detail) => {
+                Ok(Err(Unfit { detail, wrong_server: true, .. })) => {
                     wrong.push(format!("instance {} ({}): {detail}", instance.name, instance.authority));
-                    tracing::error!(instance = instance.name, reason = reason.word(), detail, "wrong server");
                 }
                 Ok(Err(unfit)) => {
-                    tracing::warn!(
-                        instance = instance.name,
-                        detail = unfit.detail,
-                        "instance is not usable yet"
-                    );
+                    let (name, detail) = (&instance.name, unfit.detail);
+                    tracing::warn!(instance = name, detail, "instance is not usable yet");
                 }
-                Ok(Ok(())) => {}
                 Err(_) => tracing::warn!(instance = instance.name, "instance does not answer yet"),
             }
             let reports = reports.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -120,11 +117,6 @@ impl Opened {
 
 /// How long the first look at an instance may take.
 const FIRST_PROOF: Duration = Duration::from_secs(10);
-
-/// A server that never was ours must stop the start; one of ours that lost state is shown and left out.
-fn is_foreign(detail: &str) -> bool {
-    !detail.starts_with("it came back") && !detail.starts_with("its marker")
-}
 
 /// Whether the log can bring each of these instances to the same state.
 fn fits(recovered: &Recovered, names: &[&str]) -> Result<(), String> {

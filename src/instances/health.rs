@@ -109,13 +109,18 @@ pub struct Identity {
 pub struct Unfit {
     pub reason: DownReason,
     pub detail: String,
-    /// Starting again, or waiting, does not mend it.
+    /// It never was ours: another server must be named.
     pub wrong_server: bool,
 }
 
 impl Unfit {
     fn hung(detail: &str) -> Self {
         Self { reason: DownReason::Hung, detail: detail.to_owned(), wrong_server: false }
+    }
+
+    /// It was ours, and lost what it had acknowledged.
+    fn lost(detail: String) -> Self {
+        Self { reason: DownReason::LostState, detail, wrong_server: false }
     }
 
     fn wrong(detail: String) -> Self {
@@ -222,7 +227,7 @@ impl Watch {
         };
         self.identity = identity;
         let lost = watched.lost.borrow().clone();
-        lost.map_or(result, |why| Err(Unfit::wrong(why)))
+        lost.map_or(result, |why| Err(Unfit::lost(why)))
     }
 
     /// Heartbeats until the next canary write is due (`Ok(false)`), a proof is asked for (`Ok(true)`), or something is
@@ -293,7 +298,7 @@ pub async fn prove(
             collection
         }
         Found::Empty if identity.joined => {
-            return Err(Unfit::wrong(
+            return Err(Unfit::lost(
                 "it came back empty: it lost what it had acknowledged, and gets no reads and no writes until \
                  it is rebuilt"
                     .to_owned(),
@@ -301,7 +306,7 @@ pub async fn prove(
         }
         Found::Empty => marker::prepare(instance).await.map_err(failed)?,
         Found::Unfinished(_) if identity.joined => {
-            return Err(Unfit::wrong("its marker's record is gone: it lost state".to_owned()));
+            return Err(Unfit::lost("its marker's record is gone: it lost state".to_owned()));
         }
         Found::Unfinished(collection) => collection,
         Found::Foreign(what) => {
@@ -338,7 +343,7 @@ fn check(instance: &Instance, identity: &Identity, found: &Marker) -> Result<(),
         )));
     }
     if found.counter + MARKER_SLACK < identity.counter {
-        return Err(Unfit::wrong(format!(
+        return Err(Unfit::lost(format!(
             "it came back older than what it had acknowledged (marker {}, expected {} or more), and gets no reads \
              and no writes until it is rebuilt",
             found.counter, identity.counter
