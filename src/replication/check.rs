@@ -6,7 +6,7 @@
 
 use super::core::Core;
 use super::lane::LaneState;
-use crate::wal::record::{Lane, Lsn};
+use crate::wal::record::Lane;
 
 impl Core {
     pub(super) fn assert_invariants(&self) {
@@ -22,7 +22,7 @@ impl Core {
 }
 
 fn assert_lane(key: &Lane, lane: &LaneState) {
-    let truncated = Lsn(lane.entries.front().map_or(0, |entry| entry.lsn.0 - 1));
+    let truncated = lane.finished;
     for (index, at) in lane.at.iter().enumerate() {
         assert!(
             at.applied_durable <= at.applied,

@@ -345,6 +345,7 @@ impl Core {
                 break;
             }
             lane.entries.pop_front();
+            lane.finished = lsn;
             lsns.push(lsn);
         }
         let idle = lane.entries.is_empty() && lane.at.iter().all(|at| at.in_flight.is_none());

@@ -151,6 +151,8 @@ pub struct LaneState {
     pub leader_since_ms: u64,
     /// The last entry with a durable verdict.
     pub decided: Lsn,
+    /// The last entry that left the lane because it is finished everywhere.
+    pub finished: Lsn,
     /// The dimension, as soon as an answered write fixed it.
     pub dimension: Option<u32>,
     /// Dropped by durable verdict at this entry.
@@ -169,6 +171,7 @@ impl LaneState {
             leader,
             leader_since_ms: now_ms,
             decided: Lsn(0),
+            finished: Lsn(0),
             dimension: None,
             dropped_at: None,
             names: BTreeSet::new(),

@@ -163,9 +163,23 @@ impl Core {
                     None => self.request(key, lane, entry, instance),
                 }
             }
+            Op::DropTenant => self.decide_drop_tenant(key, entry),
             Op::DeleteWhere => self.decide_delete_where(key, lane, entry, instance),
             _ => self.request(key, lane, entry, instance),
         }
+    }
+
+    /// The catalog alone drops a tenant, unless somebody made a database in it meanwhile. On the instances it stays,
+    /// empty, which nobody can see through us.
+    fn decide_drop_tenant(&self, key: &Lane, entry: &Pending) -> Step {
+        let changes = match key {
+            Lane::Tenant { tenant } if self.catalog.databases(tenant).next().is_none() => {
+                vec![CatalogChange::TenantDropped { tenant: tenant.clone() }]
+            }
+            _ => Vec::new(),
+        };
+        let answer = Answer { status: 200, body: b"{}".to_vec() };
+        Step::Decide { lsn: entry.lsn, verdict: Verdict::Unchanged(answer), changes }
     }
 
     /// Chroma names the collection by what the path of the request names it.

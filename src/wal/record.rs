@@ -49,7 +49,7 @@ pub enum Lane {
     Collection(CollectionId),
     /// Creates and drops of one database.
     Database { tenant: String, database: String },
-    /// Creates of one tenant.
+    /// Creates and drops of one tenant.
     Tenant { tenant: String },
 }
 
@@ -111,6 +111,8 @@ pub enum Op {
     CreateDatabase,
     DropDatabase,
     CreateTenant,
+    /// Chroma can't drop a tenant; a reset takes it out of the catalog.
+    DropTenant,
 }
 
 /// Where an entry's request body is.

@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use tokio::time::{Instant, sleep};
 
-use super::submission::{Sender, drop_collection, drop_database};
+use super::submission::{Sender, part};
 use crate::catalog::{Catalog, DEFAULT_DATABASE, DEFAULT_TENANT};
 use crate::chroma::error::ApiError;
 use crate::chroma::ids::CollectionId;
-use crate::delivery::handle::Submission;
 use crate::gateway::answer::Refusal;
 use crate::gateway::entry::Received;
 use crate::gateway::state::AppState;
@@ -22,6 +20,7 @@ struct Contents {
     collections: Vec<CollectionId>,
     /// Tenant and name.
     databases: Vec<(String, String)>,
+    tenants: Vec<String>,
 }
 
 pub(super) async fn reset(app: &AppState, request: &Arc<Received>, sender: Sender) -> Result<Told, Refusal> {
@@ -29,9 +28,12 @@ pub(super) async fn reset(app: &AppState, request: &Arc<Received>, sender: Sende
         return Err(ApiError::reset_disabled().into());
     }
     let contents = app.replication.with_catalog(Contents::of);
-    let Some(group) = contents.drops(&sender, &request.body) else {
+    let mut drops = contents.drops();
+    let Some((lane, op)) = drops.pop() else {
         return Ok(done());
     };
+    let mut group: Vec<_> = drops.into_iter().map(|(lane, op)| part(lane, op)).collect();
+    group.push(sender.submission(lane, op, request.body.clone()));
     let told = told(sender.log(app, group).await);
     if matches!(&told, Told::Answer(answer) if answer.status == 200) {
         return wait_until_gone(app, &contents, &sender.id).await;
@@ -44,6 +46,9 @@ impl Contents {
         let mut contents = Self::default();
         contents.collections.extend(catalog.all_living().iter().map(|collection| collection.id));
         for tenant in catalog.tenants() {
+            if tenant != DEFAULT_TENANT {
+                contents.tenants.push(tenant.to_owned());
+            }
             for (database, _) in catalog.databases(tenant) {
                 if (tenant, database) != (DEFAULT_TENANT, DEFAULT_DATABASE) {
                     contents.databases.push((tenant.to_owned(), database.to_owned()));
@@ -53,25 +58,23 @@ impl Contents {
         contents
     }
 
-    /// The drops, the last of them the sender's; `None` where there is nothing to drop.
-    fn drops(&self, sender: &Sender, body: &Bytes) -> Option<Vec<Submission>> {
-        let mut group: Vec<_> = self.collections.iter().map(|id| drop_collection(*id)).collect();
-        group.extend(self.databases.iter().map(|(tenant, database)| drop_database(tenant, database)));
-        group.pop()?;
-        let (lane, op) = match (self.databases.last(), self.collections.last()) {
-            (Some((tenant, database)), _) => {
-                (Lane::Database { tenant: tenant.clone(), database: database.clone() }, Op::DropDatabase)
-            }
-            (None, Some(id)) => (Lane::Collection(*id), Op::DropCollection),
-            (None, None) => return None,
-        };
-        group.push(sender.submission(lane, op, body.clone()));
-        Some(group)
+    /// The drops, in an order in which nothing is dropped before what is in it.
+    fn drops(&self) -> Vec<(Lane, Op)> {
+        let collections = self.collections.iter().map(|id| (Lane::Collection(*id), Op::DropCollection));
+        let databases = self.databases.iter().cloned();
+        let databases =
+            databases.map(|(tenant, database)| (Lane::Database { tenant, database }, Op::DropDatabase));
+        let tenants = self.tenants.iter().cloned().map(|tenant| (Lane::Tenant { tenant }, Op::DropTenant));
+        collections.chain(databases).chain(tenants).collect()
     }
 
     fn are_gone(&self, catalog: &Catalog) -> bool {
+        // A tenant stays where somebody makes a database in it meanwhile.
+        let goes =
+            |tenant: &String| !catalog.has_tenant(tenant) || catalog.databases(tenant).next().is_some();
         self.collections.iter().all(|id| catalog.living(*id).is_none())
             && self.databases.iter().all(|(tenant, database)| catalog.database_id(tenant, database).is_none())
+            && self.tenants.iter().all(goes)
     }
 }
 
@@ -121,6 +124,9 @@ mod tests {
         let contents = Contents::of(&catalog);
         assert_eq!(contents.collections, [CollectionId(1), CollectionId(2)]);
         assert_eq!(contents.databases, [("t".to_owned(), "d".to_owned())]);
+        assert_eq!(contents.tenants, ["t"]);
+        let last = contents.drops().pop();
+        assert_eq!(last, Some((Lane::Tenant { tenant: "t".to_owned() }, Op::DropTenant)));
         assert!(!contents.are_gone(&catalog) && contents.are_gone(&Catalog::default()));
     }
 }

@@ -53,13 +53,12 @@ impl Sender {
 
 /// The drop of a collection as a part of something larger.
 pub(super) fn drop_collection(id: CollectionId) -> Submission {
-    submission(Lane::Collection(id), Op::DropCollection, None, Bytes::new())
+    part(Lane::Collection(id), Op::DropCollection)
 }
 
-/// The drop of a database as a part of something larger.
-pub(super) fn drop_database(tenant: &str, database: &str) -> Submission {
-    let lane = Lane::Database { tenant: tenant.to_owned(), database: database.to_owned() };
-    submission(lane, Op::DropDatabase, None, Bytes::new())
+/// A part of something larger, without a sender.
+pub(super) fn part(lane: Lane, op: Op) -> Submission {
+    submission(lane, op, None, Bytes::new())
 }
 
 fn submission(lane: Lane, op: Op, transaction: Option<Transaction>, body: Bytes) -> Submission {
