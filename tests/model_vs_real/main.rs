@@ -13,7 +13,6 @@ mod server;
 mod wire;
 
 #[path = "../simulator/model/mod.rs"]
-#[allow(dead_code, reason = "the simulator uses the rest of the model")]
 mod model;
 
 use model::{Generator, Instance, Kind, RealId, Request, Response};
@@ -72,7 +71,7 @@ fn of(model: &Instance, collection: RealId) -> String {
 
 /// Everything that reads can tell of one collection.
 fn whole(database: String, collection: RealId) -> [Request; 3] {
-    let get = Request::Get { collection, ids: None, filter: None, limit: None, offset: 0 };
+    let get = Request::Get { collection, ids: None, filter: None, limit: None, offset: 0, embeddings: true };
     [Request::DescribeById { database, collection }, Request::Count { collection }, get]
 }
 

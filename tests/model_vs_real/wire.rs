@@ -122,7 +122,7 @@ impl Wire {
                 let body = json!({ "ids": ids, "where": filter.as_ref().map(condition), "limit": limit });
                 ("POST", self.at(*collection, "/delete"), body)
             }
-            Request::Get { collection, ids, filter, limit, offset } => {
+            Request::Get { collection, ids, filter, limit, offset, .. } => {
                 let body = json!({
                     "ids": ids, "where": filter.as_ref().map(condition), "limit": limit, "offset": offset,
                     "include": ["documents", "embeddings", "metadatas"],

@@ -140,6 +140,11 @@ impl Collection {
         found.take(limit.unwrap_or(usize::MAX)).cloned().collect()
     }
 
+    /// True while something is logged that reads do not show.
+    pub(crate) fn has_unseen(&self) -> bool {
+        !self.unseen.is_empty()
+    }
+
     /// True while reads of embeddings get a 500.
     pub(crate) fn lacks_index(&self) -> bool {
         self.index == Index::LeftOut && self.dimension.is_some()

@@ -65,6 +65,7 @@ impl Generator {
             filter: self.chance(20).then(|| self.filter()),
             limit: self.chance(20).then(|| self.random.usize(0..6)),
             offset: if self.chance(20) { self.random.usize(..4) } else { 0 },
+            embeddings: true,
         }
     }
 

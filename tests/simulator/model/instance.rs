@@ -6,6 +6,7 @@
 //! its collection, or until the server starts again.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::collection::{Collection, refuse_types};
 use super::request::{Metadata, RealId, Request, Response};
@@ -16,8 +17,10 @@ pub(crate) const DEFAULT_DATABASE: &str = "default_database";
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Instance {
     databases: BTreeSet<String>,
-    collections: BTreeMap<RealId, Collection>,
-    next_id: RealId,
+    /// Shared with older snapshots of the server until one of them changes.
+    collections: BTreeMap<RealId, Arc<Collection>>,
+    /// The id of the next collection.
+    pub(crate) next_id: RealId,
     /// The counter last written into our marker; `None` on a server that does not carry it.
     pub(crate) marker: Option<u64>,
 }
@@ -44,9 +47,7 @@ impl Instance {
 
     /// Executes a request up to where it is durable. Record writes are not visible yet.
     pub(crate) fn log(&mut self, request: &Request) -> Response {
-        if let Request::Write { kind, parts, .. } = request
-            && let Some(refusal) = refuse_types(*kind, parts)
-        {
+        if let Some(refusal) = refused_at_sight(request) {
             return refusal;
         }
         match request {
@@ -77,13 +78,13 @@ impl Instance {
             },
             Request::List { database } => {
                 let own = self.collections.values().filter(|found| found.database == *database);
-                Response::Collections(own.map(Collection::describe).collect())
+                Response::Collections(own.map(|found| found.describe()).collect())
             }
             Request::DescribeById { collection, .. }
             | Request::Write { collection, .. }
             | Request::Delete { collection, .. }
             | Request::Get { collection, .. }
-            | Request::Count { collection } => match self.collections.get_mut(collection) {
+            | Request::Count { collection } => match self.collection_mut(*collection) {
                 Some(found) => in_collection(found, request),
                 None => absent(),
             },
@@ -93,7 +94,9 @@ impl Instance {
     /// Executes a record write only as far as the check of its dimension, where a lost connection
     /// can also end it: a dimension may be fixed, nothing is logged.
     pub(crate) fn abandon(&mut self, request: &Request) {
-        if let Some(found) = request.queue().and_then(|id| self.collections.get_mut(&id)) {
+        if refused_at_sight(request).is_none()
+            && let Some(found) = request.queue().and_then(|id| self.collection_mut(id))
+        {
             let mut scratch = found.clone();
             in_collection(&mut scratch, request);
             found.dimension = scratch.dimension;
@@ -102,23 +105,29 @@ impl Instance {
 
     /// Makes what is logged for a collection visible.
     pub(crate) fn show(&mut self, collection: RealId) {
-        if let Some(found) = self.collections.get_mut(&collection) {
+        if let Some(found) = self.collection_mut(collection) {
             found.show();
         }
     }
 
     /// The server ends and starts again: it keeps what was logged, and shows it.
     pub(crate) fn restart(&mut self) {
-        self.collections.values_mut().for_each(Collection::show);
+        for found in self.collections.values_mut() {
+            Arc::make_mut(found).show();
+        }
     }
 
     /// All collections in the order of their ids here.
     pub(crate) fn collections(&self) -> impl Iterator<Item = &Collection> {
-        self.collections.values()
+        self.collections.values().map(AsRef::as_ref)
     }
 
     pub(crate) fn collection(&self, id: RealId) -> Option<&Collection> {
-        self.collections.get(&id)
+        self.collections.get(&id).map(AsRef::as_ref)
+    }
+
+    fn collection_mut(&mut self, id: RealId) -> Option<&mut Collection> {
+        self.collections.get_mut(&id).map(Arc::make_mut)
     }
 
     fn named(&self, database: &str, name: &str) -> Option<RealId> {
@@ -145,7 +154,7 @@ impl Instance {
                 self.next_id += 1;
                 let created = Collection::new(id, database.to_owned(), name.to_owned(), metadata);
                 let description = created.describe();
-                self.collections.insert(id, created);
+                self.collections.insert(id, Arc::new(created));
                 Response::Collection(description)
             }
         }
@@ -160,7 +169,7 @@ impl Instance {
         {
             return Response::refused(500, "UNIQUE constraint failed: collections.name");
         }
-        if let Some(found) = self.collections.get_mut(&id) {
+        if let Some(found) = self.collection_mut(id) {
             found.name = new_name.unwrap_or(&found.name).clone();
             found.metadata = new_metadata.or(found.metadata.as_ref()).cloned();
         }
@@ -176,13 +185,22 @@ impl Instance {
     }
 }
 
+fn refused_at_sight(request: &Request) -> Option<Response> {
+    match request {
+        Request::Write { kind, parts, .. } => refuse_types(*kind, parts),
+        _ => None,
+    }
+}
+
 fn in_collection(found: &mut Collection, request: &Request) -> Response {
     match request {
         Request::Write { kind, parts, .. } => found.log_write(*kind, parts),
         Request::Delete { ids, filter, limit, .. } => {
             found.log_delete(ids.as_deref(), filter.as_ref(), *limit)
         }
-        Request::Get { .. } if found.lacks_index() => Response::refused(500, "Nothing found on disk"),
+        Request::Get { embeddings: true, .. } if found.lacks_index() => {
+            Response::refused(500, "Nothing found on disk")
+        }
         Request::Get { ids, filter, limit, offset, .. } => {
             Response::Records(found.get(ids.as_deref(), filter.as_ref(), *limit, *offset))
         }

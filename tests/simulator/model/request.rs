@@ -96,6 +96,8 @@ pub(crate) enum Request {
         filter: Option<Filter>,
         limit: Option<usize>,
         offset: usize,
+        /// Embeddings are asked for too.
+        embeddings: bool,
     },
     Count {
         collection: RealId,

@@ -1,0 +1,315 @@
+//! Clients: what they write and read, and the part of the gateway that turns it into entries.
+
+use isochrome::chroma::ids::{CollectionId, InstanceId};
+use isochrome::replication::core::Core;
+use isochrome::replication::event::{Event, ReadId, ReadScope};
+use isochrome::wal::record::{Encoding, EntryHead, Lane, Lsn, Op, RecordKind, RecordWrite, Transaction};
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::check::lane_of;
+use crate::courier::{is_grave, provable};
+use crate::history::{Began, Look, Shown};
+use crate::model::{DEFAULT_DATABASE, Kind, Part, RealId, Request, Response};
+use crate::server::{End, Purpose};
+use crate::trouble::instance;
+use crate::world::World;
+
+const TENANT: &str = "default_tenant";
+const SECOND: &str = "second";
+const DIMENSION: usize = 2;
+/// Tries of a read at instances before its client is told that it failed.
+const TRIES: u32 = 5;
+
+#[derive(Debug, Default)]
+pub(crate) struct Client {
+    /// Writes that wait for their answer.
+    pub(crate) outstanding: usize,
+}
+
+#[derive(Debug)]
+pub(crate) struct PendingRead {
+    client: usize,
+    began: Began,
+    scope: ReadScope,
+    tries: u32,
+}
+
+impl World {
+    pub(crate) fn clients_done(&self) -> bool {
+        self.plan.operations == 0 && self.waiting.is_empty() && self.reads.is_empty()
+    }
+
+    pub(crate) fn client_acts(&mut self, client: usize) {
+        let idle = self.clients[client].outstanding == 0 && self.core.is_some();
+        if !idle || self.plan.operations == 0 || self.healed {
+            return;
+        }
+        self.plan.operations -= 1;
+        let living = self.living();
+        let schema = self.plan.schema_percent;
+        match self.generator.random.choice(&living).copied() {
+            Some(collection) if !self.chance(schema) => {
+                let read = self.plan.read_percent;
+                if self.chance(read) {
+                    self.begin_read(client, collection);
+                } else {
+                    self.write_burst(client, collection);
+                }
+            }
+            any => self.schema_write(client, any),
+        }
+    }
+
+    fn living(&self) -> Vec<RealId> {
+        let core = self.core.iter();
+        core.flat_map(|core| core.catalog().all_living()).map(|found| found.id.0).collect()
+    }
+
+    fn write_burst(&mut self, client: usize, collection: RealId) {
+        let count = self.random.usize(1..=self.plan.burst);
+        let one_kind = self.random.bool().then(|| self.random.choice([Kind::Add, Kind::Upsert]));
+        for _ in 0..count {
+            let dimension = if self.chance(self.plan.flawed_percent) { 3 } else { DIMENSION };
+            let request = match one_kind.flatten() {
+                Some(kind) => self.generator.write(collection, kind, dimension),
+                None => self.generator.record_write(collection, dimension),
+            };
+            let op = record_op(&request);
+            self.accept_in(client, lane_of(collection), op, request);
+        }
+    }
+
+    fn schema_write(&mut self, client: usize, collection: Option<RealId>) {
+        let second = self.plan.databases && self.random.bool();
+        let database = if second { SECOND } else { DEFAULT_DATABASE }.to_owned();
+        let name = format!("name{}", self.random.u8(..4));
+        match (self.random.u8(..12), collection) {
+            (0..3, Some(collection)) => {
+                let new_name = self.chance(80).then_some(name);
+                let new_metadata = self.chance(40).then(|| self.generator.collection_metadata());
+                let op = Op::ModifyCollection { new_name: new_name.clone() };
+                let request = Request::ModifyCollection { collection, new_name, new_metadata };
+                self.accept_in(client, lane_of(collection), op, request);
+            }
+            (3..6, Some(collection)) => self.drop_collection(Some(client), collection),
+            (6..8, _) if second => self.database_write(client),
+            _ => self.create(client, database, name),
+        }
+    }
+
+    fn create(&mut self, client: usize, database: String, name: String) {
+        let get_or_create = self.random.bool();
+        let catalog = self.core.as_ref().map(Core::catalog);
+        let known = catalog.is_some_and(|catalog| catalog.by_name(TENANT, &database, &name).is_some());
+        if get_or_create && known {
+            return self.client_thinks(client);
+        }
+        self.count("collections");
+        let id = u128::from(self.counters["collections"]);
+        let metadata = self.chance(30).then(|| self.generator.collection_metadata());
+        let op = Op::CreateCollection {
+            tenant: TENANT.to_owned(),
+            database: database.clone(),
+            name: name.clone(),
+            get_or_create,
+        };
+        let request = Request::CreateCollection { database, name, metadata, get_or_create };
+        self.accept_in(client, lane_of(id), op, request);
+    }
+
+    fn drop_collection(&mut self, client: Option<usize>, collection: RealId) {
+        let catalog = self.core.as_ref().map(Core::catalog);
+        let Some(known) = catalog.and_then(|catalog| catalog.living(CollectionId(collection))) else {
+            return;
+        };
+        let (database, name) = (known.database.clone(), known.name.clone());
+        let head = self.head(lane_of(collection), Op::DropCollection);
+        self.accept(client, head, Request::DropCollection { database, name });
+    }
+
+    /// A database is dropped after its collections.
+    fn database_write(&mut self, client: usize) {
+        let database = SECOND.to_owned();
+        let lane = Lane::Database { tenant: TENANT.to_owned(), database: database.clone() };
+        if self.chance(70) {
+            return self.accept_in(client, lane, Op::CreateDatabase, Request::CreateDatabase { database });
+        }
+        let catalog = self.core.iter().map(Core::catalog);
+        let inside = catalog.flat_map(|catalog| catalog.collections(TENANT, SECOND));
+        let inside: Vec<RealId> = inside.map(|(_, id)| id.0).collect();
+        for collection in inside {
+            self.drop_collection(None, collection);
+        }
+        self.accept_in(client, lane, Op::DropDatabase, Request::DropDatabase { database });
+    }
+
+    fn accept_in(&mut self, client: usize, lane: Lane, op: Op, request: Request) {
+        let head = self.head(lane, op);
+        self.accept(Some(client), head, request);
+    }
+
+    fn head(&mut self, lane: Lane, op: Op) -> EntryHead {
+        self.count("writes");
+        let id = format!("t{}", self.counters["writes"]);
+        let body_bytes = match &op {
+            Op::Records(write) => 50 + 30 * u64::from(write.count),
+            _ => 60,
+        };
+        let transaction = Transaction {
+            id,
+            fingerprint: 0,
+            method: "POST".to_owned(),
+            path: "/".to_owned(),
+            accepted_ms: self.now_ms,
+        };
+        EntryHead { lane, op, transaction: Some(transaction), body_bytes }
+    }
+
+    fn begin_read(&mut self, client: usize, collection: RealId) {
+        let look = match self.random.u8(..4) {
+            0 => Look::Description,
+            1 | 2 => Look::Ids(self.generator.ids(1)),
+            _ => Look::Whole,
+        };
+        let ids = match &look {
+            Look::Ids(ids) => Some(hashes(ids)),
+            Look::Whole | Look::Description => None,
+        };
+        let scope = ReadScope::Collection { id: CollectionId(collection), ids };
+        let began = self.history.begin(collection, look);
+        self.clients[client].outstanding += 1;
+        self.ask_for_instance(PendingRead { client, began, scope, tries: 0 });
+    }
+
+    fn ask_for_instance(&mut self, pending: PendingRead) {
+        self.count("reads");
+        let read = ReadId(self.counters["reads"]);
+        let scope = pending.scope.clone();
+        self.reads.insert(read, pending);
+        self.feed(Event::Read { read, scope });
+    }
+
+    pub(crate) fn read_from(&mut self, read: ReadId, quiet: &[InstanceId], busy: &[InstanceId]) {
+        let only_quiet = !quiet.is_empty() && self.chance(90);
+        let choices = if only_quiet { quiet.to_vec() } else { [quiet, busy].concat() };
+        let instance = choices[self.random.usize(..choices.len())];
+        assert!(self.servers[instance.index()].told_up, "I6: {instance:?} is not up, and is to be read");
+        let pending = &self.reads[&read];
+        let id = CollectionId(pending.began.collection);
+        let catalog = self.core.as_ref().map(Core::catalog);
+        let Some(collection) = catalog.and_then(|catalog| catalog.real_id(id, instance)) else {
+            let living = catalog.and_then(|catalog| catalog.living(id));
+            assert!(living.is_none(), "I6: {instance:?} does not hold {id}, and is to be read");
+            return self.read_ends(read, None, &Shown::Gone);
+        };
+        let request = match &pending.began.look {
+            Look::Description => Request::DescribeById { database: String::new(), collection },
+            Look::Whole => get(collection, None),
+            Look::Ids(ids) => get(collection, Some(ids.clone())),
+        };
+        self.call(instance.index(), request, Purpose::Read(read));
+    }
+
+    pub(crate) fn read_refused(&mut self, read: ReadId) {
+        self.count("reads refused");
+        if let Some(pending) = self.reads.remove(&read) {
+            self.clients[pending.client].outstanding -= 1;
+            self.client_thinks(pending.client);
+        }
+    }
+
+    pub(crate) fn read_answered(&mut self, read: ReadId, server: usize, end: End) {
+        let shown = match end {
+            End::Answered(Response::Records(records)) => Shown::Records(records),
+            End::Answered(Response::Collection(found)) => {
+                Shown::Description(self.name_of(read, found.name), found.metadata)
+            }
+            End::Answered(Response::Refused { status: 404, .. }) => Shown::Gone,
+            End::Answered(other) => panic!("a read got {other:?}"),
+            End::Lost | End::Refused => {
+                self.recheck(server);
+                let Some(mut pending) = self.reads.remove(&read) else {
+                    return;
+                };
+                pending.tries += 1;
+                if pending.tries < TRIES {
+                    return self.ask_for_instance(pending);
+                }
+                self.reads.insert(read, pending);
+                return self.read_refused(read);
+            }
+        };
+        self.read_ends(read, Some(server), &shown);
+    }
+
+    /// A collection that is being dropped has a name of ours for a moment; its clients see the old one.
+    fn name_of(&self, read: ReadId, found: String) -> String {
+        let catalog = self.core.as_ref().map(Core::catalog);
+        let id = CollectionId(self.reads[&read].began.collection);
+        match catalog.and_then(|catalog| catalog.known(id)) {
+            Some(known) if is_grave(&found) => known.name.clone(),
+            _ => found,
+        }
+    }
+
+    fn read_ends(&mut self, read: ReadId, server: Option<usize>, shown: &Shown) {
+        let Some(pending) = self.reads.remove(&read) else {
+            return;
+        };
+        if let Some(server) = server {
+            self.feed(Event::ReadEnded { instance: instance(server), scope: pending.scope });
+        }
+        let own = self.log.facts.lanes.get(&lane_of(pending.began.collection));
+        let own: Vec<Lsn> = own.into_iter().flatten().copied().collect();
+        self.trace(|_| format!("SHOWN {:?}: {shown:?}", pending.began));
+        self.history.end(&pending.began, shown, &own, &self.reference);
+        self.clients[pending.client].outstanding -= 1;
+        self.client_thinks(pending.client);
+    }
+}
+
+fn get(collection: RealId, ids: Option<Vec<String>>) -> Request {
+    Request::Get { collection, ids, filter: None, limit: None, offset: 0, embeddings: false }
+}
+
+fn hashes(ids: &[String]) -> Vec<u64> {
+    let mut hashes: Vec<u64> = ids.iter().map(|id| xxh3_64(id.as_bytes())).collect();
+    hashes.sort_unstable();
+    hashes.dedup();
+    hashes
+}
+
+/// What the gateway tells the core of a record write.
+fn record_op(request: &Request) -> Op {
+    match request {
+        Request::Write { kind, parts, .. } => Op::Records(write_op(*kind, parts)),
+        Request::Delete { ids: Some(ids), filter: None, .. } => Op::Records(RecordWrite {
+            kind: RecordKind::Delete,
+            encoding: Encoding::None,
+            count: u32::try_from(ids.len()).unwrap_or(u32::MAX),
+            dimension: None,
+            ids: Some(hashes(ids)),
+            provable: true,
+        }),
+        _ => Op::DeleteWhere,
+    }
+}
+
+fn write_op(kind: Kind, parts: &[Part]) -> RecordWrite {
+    let mut lengths = parts.iter().filter_map(|part| part.embedding.as_ref().map(Vec::len));
+    let first = lengths.next();
+    let agreed = first.filter(|first| lengths.all(|other| other == *first));
+    let ids: Vec<String> = parts.iter().map(|part| part.id.clone()).collect();
+    RecordWrite {
+        kind: match kind {
+            Kind::Add => RecordKind::Add,
+            Kind::Upsert => RecordKind::Upsert,
+            Kind::Update => RecordKind::Update,
+        },
+        encoding: if first.is_some() { Encoding::Lists } else { Encoding::None },
+        count: u32::try_from(parts.len()).unwrap_or(u32::MAX),
+        dimension: agreed.and_then(|length| u32::try_from(length).ok()),
+        ids: Some(hashes(&ids)),
+        provable: provable(kind, parts) && first.is_some() == agreed.is_some(),
+    }
+}

@@ -1,0 +1,190 @@
+//! The simulated log: what is appended becomes durable in groups, later, and a crash takes what is not.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use isochrome::catalog::Catalog;
+use isochrome::chroma::ids::InstanceId;
+use isochrome::replication::recover::Recovery;
+use isochrome::wal::record::{EntryHead, Lane, Lsn, Outcome, Record, Verdict};
+
+use crate::model::Request;
+
+/// Entries in a segment of the log.
+const SEGMENT: u64 = 4;
+
+/// One thing in the log.
+#[derive(Clone, Debug)]
+pub(crate) enum Item {
+    /// A client's write; the request stands for the body, with public ids.
+    Entry { lsn: Lsn, head: EntryHead, request: Request, waited_for: bool },
+    /// A record that the core asked for.
+    Record(Record),
+}
+
+/// What the durable part of the log says, folded as it grows.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Facts {
+    pub(crate) catalog: Catalog,
+    pub(crate) entries: BTreeMap<Lsn, (EntryHead, Request)>,
+    pub(crate) lanes: BTreeMap<Lane, BTreeSet<Lsn>>,
+    pub(crate) decisions: HashMap<Lsn, Verdict>,
+    pub(crate) resolved: HashMap<Lsn, Vec<String>>,
+    pub(crate) positions: BTreeMap<(Lane, InstanceId), Lsn>,
+    pub(crate) suspects: BTreeMap<Lsn, InstanceId>,
+    /// Finished entries, whose verdicts are kept no longer.
+    forgotten: BTreeSet<Lsn>,
+    /// Entries whose space was given back.
+    pub(crate) truncated: BTreeSet<Lsn>,
+}
+
+impl Facts {
+    pub(crate) fn applied(&self, lane: &Lane, instance: InstanceId) -> Lsn {
+        self.positions.get(&(lane.clone(), instance)).copied().unwrap_or_default()
+    }
+
+    /// True where the durable verdict says that the entry changes nothing anywhere.
+    pub(crate) fn is_void(&self, lsn: Lsn) -> bool {
+        let verdict = self.decisions.get(&lsn);
+        verdict.is_some_and(|verdict| !matches!(verdict, Verdict::Committed(_)))
+    }
+
+    /// Finished entries may go: their verdicts at once, they themselves a segment at a time.
+    pub(crate) fn forget(&mut self, finished: &mut BTreeSet<Lsn>, random: &mut fastrand::Rng) {
+        self.forgotten.append(finished);
+        let segments: BTreeSet<u64> = self.forgotten.iter().map(|lsn| lsn.0 / SEGMENT).collect();
+        for segment in segments {
+            let all: Vec<Lsn> = (segment * SEGMENT..(segment + 1) * SEGMENT).map(Lsn).collect();
+            let whole = all.iter().all(|lsn| lsn.0 == 0 || self.forgotten.contains(lsn));
+            if whole && random.bool() {
+                self.truncated.extend(all);
+            }
+        }
+    }
+
+    /// True when nobody needs the entry any more.
+    pub(crate) fn is_forgotten(&self, lsn: Lsn) -> bool {
+        self.forgotten.contains(&lsn)
+    }
+
+    fn fold(&mut self, item: &Item) {
+        match item {
+            Item::Entry { lsn, head, request, .. } => {
+                self.lanes.entry(head.lane.clone()).or_default().insert(*lsn);
+                self.entries.insert(*lsn, (head.clone(), request.clone()));
+            }
+            Item::Record(Record::Outcome(outcome)) => self.fold_outcome(outcome),
+            Item::Record(Record::Resolved { lsn, ids }) => {
+                let before = self.resolved.insert(*lsn, ids.clone());
+                assert!(before.is_none(), "I7: {lsn} was resolved twice");
+            }
+            Item::Record(Record::Suspect { lsn, instance, .. }) => {
+                self.suspects.insert(*lsn, *instance);
+            }
+            Item::Record(Record::Divergent { lane, instance, reason }) => {
+                panic!("I8: {lane:?} diverged on {instance:?} without reason: {reason}")
+            }
+            Item::Record(other) => panic!("the core asked for {other:?}"),
+        }
+    }
+
+    fn fold_outcome(&mut self, outcome: &Outcome) {
+        let key = (outcome.lane.clone(), outcome.instance);
+        let position = self.positions.entry(key).or_default();
+        assert!(*position <= outcome.applied, "I2: a position went back: {outcome:?}");
+        *position = outcome.applied;
+        for decision in &outcome.decisions {
+            assert!(self.entries.contains_key(&decision.lsn), "I1: {} decided unlogged", decision.lsn);
+            let before = self.decisions.insert(decision.lsn, decision.verdict.clone());
+            assert!(before.is_none(), "I4: {} was decided twice", decision.lsn);
+        }
+        outcome.changes.iter().for_each(|change| self.catalog.apply(change));
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Log {
+    items: Vec<Item>,
+    /// How many of the items are durable.
+    durable: usize,
+    /// How many a commit under way will make durable.
+    committing: usize,
+    /// How many the core was told to be durable.
+    told: usize,
+    last: Lsn,
+    pub(crate) facts: Facts,
+}
+
+impl Log {
+    /// Appends a write and gives it its place.
+    pub(crate) fn append(&mut self, head: EntryHead, request: Request, waited_for: bool) -> Lsn {
+        self.last.0 += 1;
+        let lsn = self.last;
+        self.items.push(Item::Entry { lsn, head, request, waited_for });
+        lsn
+    }
+
+    /// The place of the next write.
+    pub(crate) fn next(&self) -> Lsn {
+        Lsn(self.last.0 + 1)
+    }
+
+    pub(crate) fn record(&mut self, record: Record) {
+        self.items.push(Item::Record(record));
+    }
+
+    /// Begins a commit of everything appended; false where one is under way or nothing waits.
+    pub(crate) fn begin_commit(&mut self) -> bool {
+        let begins = self.committing == self.told && self.items.len() > self.told;
+        if begins {
+            self.committing = self.items.len();
+        }
+        begins
+    }
+
+    /// The commit under way reached the disk. Gives what became durable.
+    pub(crate) fn commit(&mut self) -> Vec<Item> {
+        let fresh = self.items[self.durable..self.committing].to_vec();
+        self.durable = self.committing;
+        for item in &fresh {
+            self.facts.fold(item);
+        }
+        fresh
+    }
+
+    /// True when the core knows everything that was appended to be durable.
+    pub(crate) fn is_told(&self) -> bool {
+        self.told == self.items.len()
+    }
+
+    /// The items of the last commit, which the core is told of now.
+    pub(crate) fn tell(&mut self) -> &[Item] {
+        let from = std::mem::replace(&mut self.told, self.durable);
+        &self.items[from..self.durable]
+    }
+
+    /// Isochrome ends: what is not durable is gone. The next append follows what is left.
+    pub(crate) fn crash(&mut self) {
+        self.items.truncate(self.durable);
+        (self.committing, self.told) = (self.durable, self.durable);
+        self.last = self.facts.entries.keys().next_back().copied().unwrap_or_default();
+    }
+
+    /// What a new core is built from.
+    pub(crate) fn recovery(&self) -> Recovery {
+        let facts = &self.facts;
+        let known = |lsn: &Lsn| !facts.forgotten.contains(lsn);
+        let decisions = facts.decisions.iter().filter(|(lsn, _)| known(lsn));
+        let resolved = facts.resolved.iter().filter(|(lsn, _)| known(lsn));
+        let suspects = facts.suspects.iter().filter(|(lsn, _)| known(lsn));
+        let kept = facts.entries.iter().filter(|(lsn, _)| !facts.truncated.contains(lsn));
+        Recovery {
+            catalog: facts.catalog.clone(),
+            entries: kept.map(|(lsn, (head, _))| (*lsn, head.clone())).collect(),
+            decisions: decisions.map(|(lsn, verdict)| (*lsn, verdict.clone())).collect(),
+            resolved: resolved.map(|(lsn, ids)| (*lsn, ids.clone())).collect(),
+            positions: facts.positions.clone(),
+            divergent: Vec::new(),
+            suspects: suspects.map(|(lsn, instance)| (*lsn, *instance)).collect(),
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! What one seed does: how many of what, how often, and which faults when.
+
+use fastrand::Rng;
+use isochrome::replication::core::Settings;
+
+/// Something that goes wrong with a server or with Isochrome.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Fault {
+    /// The server's process ends, and starts again after this time.
+    Crash { server: usize, for_ms: u64 },
+    /// The server stops in its tracks for this time.
+    Hang { server: usize, for_ms: u64 },
+    /// Every write takes this much longer for a while.
+    Slow { server: usize, by_ms: u64, for_ms: u64 },
+    /// Every write gets a 500 until the process is started again after this time.
+    DeadWriter { server: usize, for_ms: u64 },
+    /// The server comes back without its data, or with older data.
+    LoseState { server: usize },
+    /// Isochrome is killed and starts again after this time.
+    Isochrome { for_ms: u64 },
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) settings: Settings,
+    pub(crate) clients: usize,
+    /// Operations of all clients together.
+    pub(crate) operations: usize,
+    pub(crate) think_ms: u64,
+    /// Longest burst of writes that a client sends without waiting in between.
+    pub(crate) burst: usize,
+    /// Out of a hundred operations: creates, renames, drops.
+    pub(crate) schema_percent: u8,
+    pub(crate) read_percent: u8,
+    pub(crate) flawed_percent: u8,
+    /// Out of a hundred requests to a server.
+    pub(crate) lost_percent: u8,
+    /// Servers give answers that tell nothing.
+    pub(crate) indefinite: bool,
+    pub(crate) databases: bool,
+    /// Longest time that a commit takes.
+    pub(crate) commit_ms: u64,
+    /// Longest time that a server takes for each step of a request.
+    pub(crate) step_ms: u64,
+    pub(crate) faults: Vec<(u64, Fault)>,
+}
+
+impl Plan {
+    pub(crate) fn new(random: &mut Rng) -> Self {
+        let instances = random.usize(2..=3);
+        let operations = random.usize(10..=90);
+        let span_ms = 200 + operations as u64 * 40;
+        let mut of = |choices: &[u64]| choices[random.usize(..choices.len())];
+        let mut plan = Self {
+            settings: Settings {
+                instances,
+                acknowledge_all: of(&[0, 0, 1]) == 1,
+                write_wait_ms: of(&[500, 5_000]),
+                write_timeout_ms: of(&[3_000, 30_000]),
+                read_wait_ms: of(&[200, 5_000]),
+                max_in_flight: of(&[1, 2, 4, 8]) as usize,
+                run_records: of(&[1, 8, 500]) as u32,
+                run_bytes: of(&[300, 1 << 20]),
+                run_ms: of(&[5, 250]),
+                min_stay_ms: of(&[0, 200, 5_000]),
+                overdue_ms: of(&[500, 10_000]),
+                cluster: 7,
+            },
+            clients: of(&[1, 3, 6]) as usize,
+            operations,
+            think_ms: of(&[1, 20, 150]),
+            burst: of(&[1, 4, 12]) as usize,
+            schema_percent: of(&[2, 8, 25]) as u8,
+            read_percent: of(&[20, 50]) as u8,
+            flawed_percent: of(&[0, 2, 10]) as u8,
+            lost_percent: of(&[0, 0, 2, 8]) as u8,
+            indefinite: of(&[0, 1]) == 1,
+            databases: of(&[0, 0, 0, 1]) == 1,
+            commit_ms: of(&[1, 5, 60]),
+            step_ms: of(&[1, 5, 30]),
+            faults: Vec::new(),
+        };
+        let count = random.usize(..6);
+        plan.faults = (0..count).map(|_| (random.u64(..span_ms), fault(random, instances))).collect();
+        if random.u8(..8) == 0 {
+            // A suspect can be decided by its instance alone; one that loses its state blocks the lane for good.
+            plan.faults.retain(|(_, fault)| !matches!(fault, Fault::DeadWriter { .. }));
+            plan.indefinite = false;
+            plan.faults.push((random.u64(..span_ms), Fault::LoseState { server: random.usize(..instances) }));
+        }
+        plan
+    }
+}
+
+fn fault(random: &mut Rng, instances: usize) -> Fault {
+    let server = random.usize(..instances);
+    let for_ms = [10, 100, 1_000, 8_000][random.usize(..4)];
+    let for_ms = 1 + random.u64(..for_ms);
+    match random.u8(..12) {
+        0..3 => Fault::Crash { server, for_ms },
+        3..6 => Fault::Hang { server, for_ms },
+        6 => Fault::Slow { server, by_ms: random.u64(100..4_000), for_ms },
+        7 => Fault::DeadWriter { server, for_ms },
+        _ => Fault::Isochrome { for_ms },
+    }
+}

@@ -1,0 +1,206 @@
+//! Faults strike, servers return, and in the end everything heals.
+
+use isochrome::chroma::ids::InstanceId;
+use isochrome::replication::core::Core;
+use isochrome::replication::event::{DownReason, Event};
+
+use crate::plan::Fault;
+use crate::server::{Belief, Health};
+use crate::world::{Happening, Own, World};
+
+impl World {
+    pub(crate) fn strike(&mut self, fault: Fault) {
+        if self.healed {
+            return;
+        }
+        self.trace(|_| format!("FAULT {fault:?}"));
+        match fault {
+            Fault::Crash { server, for_ms } => self.crash(server, for_ms),
+            Fault::Hang { server, for_ms } if self.servers[server].health == Health::Running => {
+                self.servers[server].health = Health::Hung;
+                self.notice_later(server);
+                if self.chance(50) {
+                    self.give_up(server);
+                }
+                self.after(for_ms, Happening::Return(server));
+            }
+            Fault::Hang { .. } => {}
+            Fault::Slow { server, by_ms, for_ms } => {
+                self.servers[server].slow_ms = by_ms;
+                self.after(for_ms, Happening::Return(server));
+            }
+            Fault::DeadWriter { server, for_ms } => {
+                self.servers[server].writer_dead = true;
+                let server_again = Fault::Crash { server, for_ms: 50 };
+                self.after(for_ms, Happening::Fault(server_again));
+            }
+            Fault::LoseState { server } => {
+                if self.servers.iter().all(|other| !other.lost_state) {
+                    self.crash(server, 100);
+                    self.servers[server].lose_state();
+                }
+            }
+            Fault::Isochrome { for_ms } => self.kill_isochrome(for_ms),
+        }
+    }
+
+    fn crash(&mut self, server: usize, for_ms: u64) {
+        if self.servers[server].health != Health::Dead {
+            self.servers[server].crash();
+            self.break_connections(server);
+            self.notice_later(server);
+            self.after(for_ms, Happening::Return(server));
+        }
+    }
+
+    fn notice_later(&mut self, server: usize) {
+        self.soon(2_000, Own::Noticed(server));
+    }
+
+    pub(crate) fn returns(&mut self, server: usize) {
+        let there = &mut self.servers[server];
+        there.slow_ms = 0;
+        match there.health {
+            Health::Running => {}
+            Health::Dead => there.start(),
+            Health::Hung => {
+                there.health = Health::Running;
+                for (call, shown) in std::mem::take(&mut there.stalled) {
+                    let delay_ms = self.random.u64(..5);
+                    let next = if shown { Happening::Show(call) } else { Happening::Arrive(call) };
+                    self.after(delay_ms, next);
+                }
+                self.after(5, Happening::Settle(server));
+            }
+        }
+        self.trace(|_| format!("server {server} is back"));
+    }
+
+    fn kill_isochrome(&mut self, for_ms: u64) {
+        if self.core.take().is_none() {
+            return;
+        }
+        self.count("kills");
+        self.orphan_calls();
+        if self.random.bool() {
+            self.commit_reaches_disk();
+        }
+        self.log.crash();
+        self.jobs.clear();
+        self.reads.clear();
+        self.waiting.clear();
+        self.finished.clear();
+        self.settled.clear();
+        for client in 0..self.clients.len() {
+            self.clients[client].outstanding = 0;
+            self.after(for_ms + 5, Happening::Client(client));
+        }
+        self.after(for_ms, Happening::Heal);
+    }
+
+    /// Isochrome starts, from what its log holds.
+    pub(crate) fn start_isochrome(&mut self) {
+        if self.core.is_some() {
+            return;
+        }
+        self.generation += 1;
+        self.records_told = 0;
+        self.trace(|world| format!("START {}", world.generation));
+        let (core, actions) = Core::recover(self.plan.settings.clone(), self.now_ms, self.log.recovery());
+        self.core = Some(core);
+        self.perform_all(actions);
+        for server in 0..self.servers.len() {
+            let there = &mut self.servers[server];
+            (there.verified, there.told_up, there.probing) = (None, false, true);
+            there.proof_asked = 0;
+            if there.belief != Belief::Lost {
+                there.belief = Belief::Down;
+            }
+            self.soon(300, Own::Probe(server));
+        }
+        self.soon(40, Own::Tick);
+    }
+
+    /// From now on nothing goes wrong.
+    pub(crate) fn heal(&mut self) {
+        self.healed = true;
+        self.trace(|_| "HEAL".to_owned());
+        self.start_isochrome();
+        for server in 0..self.servers.len() {
+            self.returns(server);
+            if self.servers[server].writer_dead {
+                self.servers[server].crash();
+                self.break_connections(server);
+                self.returns(server);
+            }
+        }
+    }
+
+    /// The heartbeats tell that a server does not answer.
+    pub(crate) fn noticed(&mut self, server: usize) {
+        let there = &self.servers[server];
+        if there.health == Health::Running || there.belief != Belief::Up {
+            return;
+        }
+        let hung = there.health == Health::Hung;
+        self.report_down(server, if hung { DownReason::Hung } else { DownReason::Refused });
+    }
+
+    /// Something asks for a look at the server, unless one is under way.
+    pub(crate) fn recheck(&mut self, server: usize) {
+        if !self.servers[server].probing {
+            self.servers[server].probing = true;
+            self.soon(10, Own::Probe(server));
+        }
+    }
+
+    /// The marker is read and a canary write is sent.
+    pub(crate) fn probe(&mut self, server: usize) {
+        let there = &self.servers[server];
+        let (epoch, given_up, proof) = (there.epoch, there.given_up, there.proof_asked);
+        match there.health {
+            Health::Dead => self.report_down(server, DownReason::Refused),
+            Health::Hung => self.report_down(server, DownReason::Hung),
+            Health::Running => self.soon(20, Own::Probed { server, epoch, given_up, proof }),
+        }
+    }
+
+    /// The canary's answer is here. It stands for what was lost before it was sent only.
+    pub(crate) fn probed(&mut self, server: usize, epoch: u32, given_up: u64, proof: u64) {
+        let there = &mut self.servers[server];
+        if there.health != Health::Running || there.epoch != epoch {
+            return self.soon(10, Own::Probe(server));
+        }
+        if there.model.marker != Some(there.marker) {
+            assert!(there.lost_state, "a marker is only lost with the rest");
+            there.probing = false;
+            (there.belief, there.told_up) = (Belief::Lost, false);
+            let instance = instance(server);
+            return self.feed(Event::InstanceDown { instance, reason: DownReason::LostState });
+        }
+        if there.writer_dead {
+            return self.report_down(server, DownReason::CannotWrite);
+        }
+        there.settle(given_up);
+        there.marker += 1;
+        there.model.marker = Some(there.marker);
+        there.backups.push(there.model.clone());
+        (there.verified, there.belief, there.probing) = (Some(epoch), Belief::Up, false);
+        there.told_up = proof >= there.proof_asked;
+        if !there.told_up {
+            self.recheck(server);
+        }
+        self.feed(Event::InstanceUp { instance: instance(server), proof });
+    }
+
+    fn report_down(&mut self, server: usize, reason: DownReason) {
+        let there = &mut self.servers[server];
+        (there.belief, there.told_up, there.probing) = (Belief::Down, false, true);
+        self.soon(500, Own::Probe(server));
+        self.feed(Event::InstanceDown { instance: instance(server), reason });
+    }
+}
+
+pub(crate) fn instance(server: usize) -> InstanceId {
+    InstanceId(u8::try_from(server).unwrap_or(u8::MAX))
+}
