@@ -262,6 +262,10 @@ impl Core {
             state.queued.remove(&key);
             match self.step(&key, instance) {
                 Step::Wait => {}
+                Step::Skip { upto } => {
+                    let changes = self.schema_changes(&key, instance, upto, false, None);
+                    self.applied(&key, instance, upto, Vec::new(), changes);
+                }
                 Step::Decide { lsn, verdict, changes } => {
                     self.decide_here(&key, instance, lsn, verdict, changes);
                 }

@@ -213,7 +213,7 @@ impl Core {
     }
 
     /// Moves an instance's applied position and makes that, and the verdicts that come with it, durable.
-    fn applied(
+    pub(super) fn applied(
         &mut self,
         key: &Lane,
         instance: InstanceId,

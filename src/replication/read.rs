@@ -7,7 +7,7 @@
 use super::core::{Availability, Core};
 use super::event::{Action, ReadId, ReadScope, RefusedRead};
 use super::lane::{Effect, LaneState};
-use crate::chroma::ids::InstanceId;
+use crate::chroma::ids::{CollectionId, InstanceId};
 use crate::wal::record::{Lane, Lsn, Op};
 
 /// Entries looked at for one read and instance; an instance that lags more counts as not eligible.
@@ -67,6 +67,7 @@ impl Core {
     fn suitability(&self, scope: &ReadScope, instance: InstanceId) -> Suitability {
         match scope {
             ReadScope::Constant => Suitability::Quiet,
+            ReadScope::Collection { id, .. } if self.is_missing(*id, instance) => Suitability::Behind,
             ReadScope::Collection { id, ids } => match self.lanes.get(&Lane::Collection(*id)) {
                 Some(lane) => suitability_in(lane, instance, ids.as_deref(), false),
                 None => Suitability::Quiet,
@@ -77,6 +78,11 @@ impl Core {
                 .max()
                 .unwrap_or(Suitability::Quiet),
         }
+    }
+
+    /// True until the real id of a living collection there is durable: without it nobody can ask for it.
+    fn is_missing(&self, id: CollectionId, instance: InstanceId) -> bool {
+        self.catalog.living(id).is_some_and(|known| !known.real_ids.contains_key(&instance))
     }
 
     fn lanes_of(&self, tenant: &str, database: &str) -> impl Iterator<Item = &LaneState> {

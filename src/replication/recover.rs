@@ -37,6 +37,7 @@ impl Core {
             *furthest = (*furthest).max(*lsn);
         }
         let mut finished = Vec::new();
+        core.schema.names_unknown = true;
         for (lsn, head) in recovery.entries {
             // Whoever applied it had its verdict; a verdict is forgotten only when the entry is finished.
             let applied = decided.get(&head.lane).is_some_and(|furthest| *furthest >= lsn);
@@ -73,6 +74,7 @@ impl Core {
                 lane.at[instance.index()].divergent = Some(reason);
             }
         }
+        core.schema.names_unknown = false;
         core.stand(&recovery.positions);
         core.touch_all_lanes();
         if !finished.is_empty() {

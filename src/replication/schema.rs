@@ -24,6 +24,9 @@ pub(super) struct SchemaOrder {
     names: BTreeMap<Lsn, Vec<Name>>,
     /// Entries that wait, or waited, for others.
     dependents: BTreeSet<Lsn>,
+    /// True while the log's entries are taken in again: what a collection was called before a rename that is not
+    /// applied everywhere is not known then, so that it may be any name of its database.
+    pub(super) names_unknown: bool,
 }
 
 impl SchemaOrder {
@@ -117,7 +120,12 @@ impl Core {
                     _ if drops => {}
                     _ => return Vec::new(),
                 }
-                collection_names(&tenant, &database, lane.names.clone())
+                let names = lane.names.clone();
+                let (mut exclusive, shared) = collection_names(&tenant, &database, names);
+                if self.schema.names_unknown {
+                    exclusive.push(Name::Database(tenant, database));
+                }
+                (exclusive, shared)
             }
             (Lane::Collection(_), _) => return Vec::new(),
         };

@@ -6,7 +6,7 @@ use super::core::Core;
 use super::event::What;
 use super::lane::{Effect, LaneState, Pending};
 use crate::catalog::change::CatalogChange;
-use crate::chroma::error::ApiError;
+use crate::chroma::error::{ApiError, CHROMA};
 use crate::chroma::ids::{CollectionId, InstanceId};
 use crate::chroma::rewrite::deleted_body;
 use crate::wal::record::{Answer, Lane, Lsn, Op, Verdict};
@@ -15,6 +15,10 @@ use crate::wal::record::{Answer, Lane, Lsn, Op, Verdict};
 pub(super) enum Step {
     /// Nothing now; whatever changes that touches the lane again.
     Wait,
+    /// All up to this is void there, which must be durable before anything builds on it.
+    Skip {
+        upto: Lsn,
+    },
     /// The catalog alone decides the entry.
     Decide {
         lsn: Lsn,
@@ -64,6 +68,9 @@ impl Core {
         let Some(entry) = lane.entries.get(lane.index_after(lane.at[instance.index()].applied)) else {
             return Step::Wait;
         };
+        if let Some(upto) = never_came(lane, entry, instance) {
+            return Step::Skip { upto };
+        }
         if !self.may_go(lane, entry, instance) {
             return Step::Wait;
         }
@@ -109,22 +116,22 @@ impl Core {
                 return;
             };
             let lsn = entry.lsn;
-            if entry.effect() == Effect::Void {
-                lane.at[instance.index()].skip_to(lsn);
-                continue;
-            }
-            let Some(dropped) = lane.dropped_at.filter(|dropped| lsn < *dropped) else {
+            let ends = lane.dropped_at.is_some_and(|dropped| lsn <= dropped);
+            let void = match (real_id, &entry.head.op) {
+                _ if entry.effect() == Effect::Void => true,
+                _ if !ends => false,
+                // Others may wait for the name that it gives away there.
+                (Some(_), Op::ModifyCollection { new_name: Some(_) } | Op::DropCollection) => false,
+                (Some(_), _) => true,
+                // The create was void there too, and is finished.
+                (None, Op::DropCollection) => at.unsaved.is_empty(),
+                (None, _) => false,
+            };
+            if !void {
                 return;
-            };
-            let creates = matches!(entry.head.op, Op::CreateCollection { .. });
-            let target = match real_id {
-                Some(_) => lane.entries.iter().rev().find(|entry| entry.lsn < dropped).map(|entry| entry.lsn),
-                // Its create was never sent there, so there is nothing to drop.
-                None if creates && at.sent < lsn => Some(dropped),
-                None => None,
-            };
-            let Some(target) = target else { return };
-            lane.at[instance.index()].skip_to(target);
+            }
+            lane.at[instance.index()].skip_to(lsn);
+            self.dirty.insert(key.clone());
         }
     }
 
@@ -218,11 +225,15 @@ impl Core {
             (Lane::Database { tenant, database }, Op::CreateDatabase) => {
                 self.catalog.database_id(tenant, database).map(|_| ApiError::database_exists(database))
             }
-            (Lane::Database { tenant, database }, _) => self
-                .catalog
-                .database_id(tenant, database)
-                .is_none()
-                .then(|| ApiError::database_to_delete_not_found(database)),
+            (Lane::Database { tenant, database }, _) => match self.catalog.database_id(tenant, database) {
+                None => Some(ApiError::database_to_delete_not_found(database)),
+                // A create was under way when the drop was taken in, so that nobody logged the collection's drop.
+                Some(_) => self.catalog.collections(tenant, database).next().map(|(name, _)| {
+                    let message =
+                        format!("Collection [{name}] was just created in database [{database}]; try again");
+                    ApiError::new(409, CHROMA, message)
+                }),
+            },
             (Lane::Tenant { tenant }, _) => {
                 self.catalog.has_tenant(tenant).then(|| ApiError::tenant_exists(tenant))
             }
@@ -297,4 +308,12 @@ impl Core {
         };
         Step::send(entry, what)
     }
+}
+
+/// The drop of a collection whose create was never sent to the instance, so that there is nothing to create or drop.
+/// Names that it would have held there are free for others; after a restart nobody could tell that it was never sent.
+fn never_came(lane: &LaneState, entry: &Pending, instance: InstanceId) -> Option<Lsn> {
+    let creates = matches!(entry.head.op, Op::CreateCollection { .. });
+    let unsent = lane.at[instance.index()].sent < entry.lsn;
+    lane.dropped_at.filter(|dropped| creates && unsent && entry.lsn < *dropped)
 }
