@@ -3,7 +3,7 @@
 use isochrome::chroma::ids::CollectionId;
 use isochrome::replication::event::{Delivery, DeliveryOutcome, What};
 use isochrome::replication::view::StateThere;
-use isochrome::wal::record::{Decision, EntryHead, Lane, Lsn, Op, Outcome, Verdict};
+use isochrome::wal::record::{Decision, Encoding, EntryHead, Lane, Lsn, Op, Outcome, Verdict};
 
 use crate::model::{Collection, Response};
 use crate::reference::public_id;
@@ -98,6 +98,15 @@ impl World {
         assert!(records <= self.plan.settings.run_records, "I11: {records} records in a run");
         assert!(bytes <= self.plan.settings.run_bytes, "I11: {bytes} bytes in a run");
         assert!(matches!(delivery.what, What::Records { .. }), "only record writes share a request");
+        let embeddings = |head: &&EntryHead| match &head.op {
+            Op::Records(write) => write.encoding != Encoding::None,
+            _ => false,
+        };
+        let before = Lsn(entries[0].0 - 1);
+        let known = public_id(&delivery.lane).and_then(|id| self.reference.collection(id, before));
+        let decided = self.log.facts.decisions.contains_key(&entries[0]);
+        let fixed = decided || known.is_some_and(|found| found.dimension.is_some());
+        assert!(fixed || !heads.iter().any(embeddings), "I4: {entries:?} may fix the dimension together");
     }
 
     /// A delivery ended: what the server holds is what the reference holds there.

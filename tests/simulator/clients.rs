@@ -10,9 +10,10 @@ use crate::check::lane_of;
 use crate::courier::{is_grave, provable};
 use crate::history::{Began, Look, Shown};
 use crate::model::{DEFAULT_DATABASE, Kind, Part, RealId, Request, Response};
+use crate::plan::Fault;
 use crate::server::{End, Purpose};
 use crate::trouble::instance;
-use crate::world::World;
+use crate::world::{Happening, World};
 
 const TENANT: &str = "default_tenant";
 const SECOND: &str = "second";
@@ -32,6 +33,8 @@ pub(crate) struct PendingRead {
     began: Began,
     scope: ReadScope,
     tries: u32,
+    /// Isochrome dies after it.
+    kills: bool,
 }
 
 impl World {
@@ -74,7 +77,7 @@ impl World {
                 Some(kind) => self.generator.write(collection, kind, dimension),
                 None => self.generator.record_write(collection, dimension),
             };
-            let op = record_op(&request);
+            let op = record_op(&request, self.plan.gullible);
             self.accept_in(client, lane_of(collection), op, request);
         }
     }
@@ -178,7 +181,7 @@ impl World {
         let scope = ReadScope::Collection { id: CollectionId(collection), ids };
         let began = self.history.begin(collection, look);
         self.clients[client].outstanding += 1;
-        self.ask_for_instance(PendingRead { client, began, scope, tries: 0 });
+        self.ask_for_instance(PendingRead { client, began, scope, tries: 0, kills: false });
     }
 
     fn ask_for_instance(&mut self, pending: PendingRead) {
@@ -190,9 +193,12 @@ impl World {
     }
 
     pub(crate) fn read_from(&mut self, read: ReadId, quiet: &[InstanceId], busy: &[InstanceId]) {
-        let only_quiet = !quiet.is_empty() && self.chance(90);
+        let only_quiet = !quiet.is_empty() && !self.chance(self.plan.busy_percent);
         let choices = if only_quiet { quiet.to_vec() } else { [quiet, busy].concat() };
         let instance = choices[self.random.usize(..choices.len())];
+        if busy.contains(&instance) && !self.healed && self.chance(self.plan.kill_percent) {
+            self.kill_after(read);
+        }
         assert!(self.servers[instance.index()].told_up, "I6: {instance:?} is not up, and is to be read");
         let pending = &self.reads[&read];
         let id = CollectionId(pending.began.collection);
@@ -208,6 +214,13 @@ impl World {
             Look::Ids(ids) => get(collection, Some(ids.clone())),
         };
         self.call(instance.index(), request, Purpose::Read(read));
+    }
+
+    /// What the read shows may be decided only after a restart.
+    fn kill_after(&mut self, read: ReadId) {
+        if let Some(pending) = self.reads.get_mut(&read) {
+            pending.kills = true;
+        }
     }
 
     pub(crate) fn read_refused(&mut self, read: ReadId) {
@@ -263,6 +276,10 @@ impl World {
         let own: Vec<Lsn> = own.into_iter().flatten().copied().collect();
         self.trace(|_| format!("SHOWN {:?}: {shown:?}", pending.began));
         self.history.end(&pending.began, shown, &own, &self.reference);
+        if pending.kills {
+            let for_ms = self.random.u64(1..20);
+            self.after(1, Happening::Fault(Fault::Isochrome { for_ms }));
+        }
         self.clients[pending.client].outstanding -= 1;
         self.client_thinks(pending.client);
     }
@@ -280,9 +297,13 @@ fn hashes(ids: &[String]) -> Vec<u64> {
 }
 
 /// What the gateway tells the core of a record write.
-fn record_op(request: &Request) -> Op {
+fn record_op(request: &Request, gullible: bool) -> Op {
     match request {
-        Request::Write { kind, parts, .. } => Op::Records(write_op(*kind, parts)),
+        Request::Write { kind, parts, .. } => {
+            let mut write = write_op(*kind, parts);
+            write.provable |= gullible;
+            Op::Records(write)
+        }
         Request::Delete { ids: Some(ids), filter: None, .. } => Op::Records(RecordWrite {
             kind: RecordKind::Delete,
             encoding: Encoding::None,

@@ -37,6 +37,12 @@ pub(crate) struct Plan {
     pub(crate) lost_percent: u8,
     /// Servers give answers that tell nothing.
     pub(crate) indefinite: bool,
+    /// Writes count as provable that are not.
+    pub(crate) gullible: bool,
+    /// Out of a hundred reads, how many may go to a server that has something undecided under way.
+    pub(crate) busy_percent: u8,
+    /// Out of a hundred of those, how many are followed by the end of Isochrome.
+    pub(crate) kill_percent: u8,
     pub(crate) databases: bool,
     /// Longest time that a commit takes.
     pub(crate) commit_ms: u64,
@@ -75,6 +81,9 @@ impl Plan {
             flawed_percent: of(&[0, 2, 10]) as u8,
             lost_percent: of(&[0, 0, 2, 8]) as u8,
             indefinite: of(&[0, 1]) == 1,
+            gullible: of(&[0, 0, 0, 1]) == 1,
+            busy_percent: of(&[10, 60]) as u8,
+            kill_percent: of(&[0, 0, 0, 15]) as u8,
             databases: of(&[0, 0, 0, 1]) == 1,
             commit_ms: of(&[1, 5, 60]),
             step_ms: of(&[1, 5, 30]),
