@@ -35,12 +35,8 @@ setup: ## Set up what the tests need: Chroma, and its clients for Python and Nod
 
 test: setup lint ## Everything that must hold before a change lands
 	$(call say,'Tests')
-	@if cargo nextest --version >/dev/null 2>&1; then \
-		cargo nextest run --no-fail-fast; \
-		cargo test --doc; \
-	else \
-		cargo test --no-fail-fast; \
-	fi
+	# One process for all tests of a binary: they share the servers that they start.
+	cargo test --no-fail-fast
 
 lint: ## Format, lints, and what may be linked in
 	$(call say,'Format')
