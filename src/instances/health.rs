@@ -4,6 +4,7 @@
 //! down when it refuses, when heartbeats stay unanswered, when a canary write gets a definite error, or when its
 //! marker shows that it is not ours or has lost state. After any lost connection the core asks for a new proof.
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -352,15 +353,30 @@ fn check(instance: &Instance, identity: &Identity, found: &Marker) -> Result<(),
     Ok(())
 }
 
+/// Asks for a heartbeat, and a second time when the first gets lost or stays unanswered for half of the patience: a
+/// single lost one says little.
 async fn heartbeat(instance: &Instance) -> Result<(), Unfit> {
-    let unfit = |reason, detail| Unfit { reason, detail, wrong_server: false };
-    let call = instance.call(Method::GET, "/api/v2/heartbeat", Bytes::new());
-    match timeout(HUNG_AFTER, call).await {
-        Err(_) => Err(unfit(DownReason::Hung, format!("no heartbeat for {} s", HUNG_AFTER.as_secs()))),
-        Ok(Err(error)) => Err(unfit(DownReason::Refused, error.to_string())),
-        Ok(Ok(reply)) if !reply.is_success() => {
-            Err(unfit(DownReason::Refused, format!("its heartbeat is answered {}", reply.status)))
+    let mut first = pin!(ask_heartbeat(instance));
+    let early = timeout(HUNG_AFTER / 2, &mut first).await;
+    let again = async {
+        match early {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => ask_heartbeat(instance).await,
+            Err(_) => tokio::select! {
+                answer = first => answer,
+                answer = ask_heartbeat(instance) => answer,
+            },
         }
-        Ok(Ok(_)) => Ok(()),
+    };
+    let hung = || Unfit::hung(&format!("no heartbeat for {} s", HUNG_AFTER.as_secs()));
+    timeout(HUNG_AFTER / 2, again).await.unwrap_or_else(|_| Err(hung()))
+}
+
+async fn ask_heartbeat(instance: &Instance) -> Result<(), Unfit> {
+    let refused = |detail| Err(Unfit { reason: DownReason::Refused, detail, wrong_server: false });
+    match instance.call(Method::GET, "/api/v2/heartbeat", Bytes::new()).await {
+        Err(error) => refused(error.to_string()),
+        Ok(reply) if !reply.is_success() => refused(format!("its heartbeat is answered {}", reply.status)),
+        Ok(_) => Ok(()),
     }
 }

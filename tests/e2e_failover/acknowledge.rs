@@ -41,7 +41,7 @@ async fn an_instance_that_dies_while_all_are_waited_for_stops_counting() {
         for which in 0..2 {
             let mut world = World::behind_proxies(all);
             let docs = world.api.new_collection("docs").await;
-            world.proxies[which].rule(Rule::once("/add", Fault::DelayRequest(Duration::from_secs(60))));
+            world.proxies[which].rule(Rule::once("/add", Fault::DelayRequest(Duration::from_secs(5))));
             let waiting = {
                 let (api, docs) = (world.api.clone(), docs.clone());
                 tokio::spawn(async move { api.add(&docs, &record("a", 1)).await })
@@ -62,7 +62,9 @@ async fn an_instance_that_dies_while_all_are_waited_for_stops_counting() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_committed_write_is_not_answered_with_an_error_because_another_instance_is_late() {
-    let world = World::behind_proxies(|setup| all(setup).variable("ISOCHROME_WRITE_TIMEOUT_MS", "1000"));
+    let world = World::behind_proxies(|setup| {
+        all(setup).variable("ISOCHROME_WRITE_TIMEOUT_MS", "1000").variable("ISOCHROME_WRITE_WAIT_MS", "1000")
+    });
     let docs = world.api.new_collection("docs").await;
     world.proxies[1].rule(Rule::once("/add", Fault::DelayRequest(Duration::from_secs(4))));
     world.api.add(&docs, &record("a", 1)).await.expect(201);
