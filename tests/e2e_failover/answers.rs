@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::support::api::{id_of, records};
 use super::support::http::request;
-use super::support::proxy::{Fault, Rule};
+use super::support::proxy::{Fault, Proxy, Rule};
 use super::world::{World, record};
 
 /// The server executes the request; nobody hears of it.
@@ -17,7 +17,7 @@ fn lose(world: &World, method: &'static str, path: &str) {
 }
 
 fn assert_lost(world: &World, count: u64) {
-    let lost: u64 = world.proxies.iter().map(|proxy| proxy.faults()).sum();
+    let lost: u64 = world.proxies.iter().map(Proxy::faults).sum();
     assert!(lost >= count, "only {lost} answers were lost");
 }
 
@@ -103,7 +103,7 @@ async fn an_answer_that_breaks_off_is_no_answer() {
         assert_eq!(seen.json()["ids"], json!([id]));
         // Spends what is left of the rules before the next round.
         world.identical().await;
-        world.proxies.iter().for_each(super::support::proxy::Proxy::clear);
+        world.proxies.iter().for_each(Proxy::clear);
     }
     assert_lost(&world, 4);
 }
@@ -127,7 +127,7 @@ async fn a_long_answer_that_breaks_off_never_ends_cleanly() {
     );
     let broken = api.http.send(get).await;
     assert!(broken.is_err(), "half of an answer looked whole: {} bytes", broken.expect("it").body.len());
-    world.proxies.iter().for_each(super::support::proxy::Proxy::clear);
+    world.proxies.iter().for_each(Proxy::clear);
     let whole = api.post(&docs, "get", &json!({ "ids": ["long"] })).await.success();
     assert!(whole.body.len() > 2 << 20);
 }

@@ -1,7 +1,7 @@
 //! Servers die, hang, refuse and answer late; clients notice nothing, and afterwards the instances are the same.
 //!
 //! Every test runs the real binary in front of real Chroma servers, and ends with the comparer.
-#![allow(clippy::expect_used, reason = "a failed expectation is the test's verdict")]
+#![allow(clippy::expect_used, clippy::panic, reason = "a failed expectation is the test's verdict")]
 #![allow(clippy::print_stderr, reason = "a test tells what it measured")]
 
 mod acknowledge;

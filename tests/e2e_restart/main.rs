@@ -2,7 +2,7 @@
 //! every instance, and whoever was not answered can ask.
 //!
 //! Every test runs the real binary in front of real Chroma servers, and ends with the comparer.
-#![allow(clippy::expect_used, reason = "a failed expectation is the test's verdict")]
+#![allow(clippy::expect_used, clippy::panic, reason = "a failed expectation is the test's verdict")]
 #![allow(clippy::print_stderr, reason = "a test tells what it measured, and its seed")]
 
 mod kills;
