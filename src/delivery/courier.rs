@@ -109,7 +109,11 @@ impl Courier {
 
     /// The description of a collection as the instance gives it.
     pub(super) async fn describe(&self, delivery: &Delivery, id: Uuid) -> Result<Reply, Halt> {
-        let to = format!("{}/by-id/{id}", path::collections(DEFAULT_TENANT, DEFAULT_DATABASE));
+        let (tenant, database) = match &delivery.home {
+            Some((tenant, database)) => (tenant.as_str(), database.as_str()),
+            None => (DEFAULT_TENANT, DEFAULT_DATABASE),
+        };
+        let to = format!("{}/by-id/{id}", path::collections(tenant, database));
         self.ask(delivery, Asked::Read, Method::GET, &to, Bytes::new()).await
     }
 

@@ -307,6 +307,12 @@ impl Core {
             },
         );
         let lane = key.clone();
+        let home = match (&what, key) {
+            (What::Describe { id, .. }, _) => self.catalog.known(*id),
+            (_, Lane::Collection(id)) if probe => self.catalog.known(*id),
+            _ => None,
+        };
+        let home = home.map(|collection| (collection.tenant.clone(), collection.database.clone()));
         self.actions.push(Action::Deliver(Delivery {
             id,
             instance,
@@ -315,6 +321,7 @@ impl Core {
             what,
             doubt,
             probe_dimension: probe,
+            home,
         }));
     }
 

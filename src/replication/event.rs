@@ -123,6 +123,9 @@ pub struct Delivery {
     pub doubt: bool,
     /// True where a rejection may have fixed the dimension of a collection that has none, so that it must be read.
     pub probe_dimension: bool,
+    /// Tenant and database of the collection, where its description is to be read: a description is only given
+    /// under the right ones.
+    pub home: Option<(String, String)>,
 }
 
 /// What a delivery sends. Real ids are those of the delivery's instance.

@@ -90,11 +90,16 @@ impl Bench {
         }
     }
 
-    /// Logs a write whose sender waits.
+    /// Logs a write of the collection whose sender waits.
     pub fn log(&mut self, op: Op) -> Lsn {
+        self.log_in(Lane::Collection(ID), op)
+    }
+
+    /// Logs a write of any lane whose sender waits.
+    pub fn log_in(&mut self, lane: Lane, op: Op) -> Lsn {
         let lsn = Lsn(self.next_lsn);
         self.next_lsn += 1;
-        let head = EntryHead { lane: Lane::Collection(ID), op, transaction: None, body_bytes: 10 };
+        let head = EntryHead { lane, op, transaction: None, body_bytes: 10 };
         let entry = LoggedEntry { lsn, head: Arc::new(head), waited_for: true };
         self.feed(Event::Logged { entries: vec![entry] });
         lsn

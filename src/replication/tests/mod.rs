@@ -1,6 +1,7 @@
 //! Each behaviour of the core as a short story. The simulator tells the long ones.
 
 mod bench;
+mod schema;
 
 use super::event::{Action, DeliveryOutcome, DownReason, Reply, What};
 use crate::wal::record::{Answer, Lsn, Op, RecordKind};
