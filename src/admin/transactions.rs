@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
@@ -52,8 +53,12 @@ struct TransactionResult {
 pub(super) async fn transaction(
     State(app): State<AppState>,
     Path(id): Path<String>,
-    Query(wait): Query<Wait>,
+    wait: Result<Query<Wait>, QueryRejection>,
 ) -> Response {
+    let Query(wait) = match wait {
+        Ok(wait) => wait,
+        Err(rejection) => return Refusal::from(ApiError::invalid(rejection.body_text())).into_response(),
+    };
     let wait = Duration::from_millis(wait.wait_ms.min(MAX_WAIT_MS));
     match wait_for(&app.replication, &id, wait).await {
         Ok(Some(stored)) => json(200, &show(&app, stored).await),

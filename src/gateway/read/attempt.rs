@@ -46,7 +46,8 @@ pub(super) async fn attempt(
     };
     let real_id = match real_id(app, what, instance) {
         Ok(real_id) => real_id,
-        Err(why) => return Attempt::Failed(why),
+        Err(NoCopy::Dropped(error)) => return Attempt::Refused(error),
+        Err(NoCopy::Yet) => return Attempt::Failed("the collection has no copy there yet".to_owned()),
     };
     let sent = match build(what, request, real_id) {
         Ok(sent) => sent,
@@ -60,12 +61,21 @@ pub(super) async fn attempt(
     }
 }
 
-fn real_id(app: &AppState, what: &Forward, instance: InstanceId) -> Result<Uuid, String> {
+/// Why a collection can't be read at an instance.
+enum NoCopy {
+    Yet,
+    Dropped(ApiError),
+}
+
+/// What the instance calls the collection that the read is about; nil where it is about none.
+fn real_id(app: &AppState, what: &Forward, instance: InstanceId) -> Result<Uuid, NoCopy> {
     let Some(target) = what.place.target() else {
         return Ok(Uuid::nil());
     };
-    let real_id = app.replication.with_catalog(|catalog| catalog.real_id(target.id, instance));
-    real_id.map(Uuid::from_u128).ok_or_else(|| "the collection has no copy there yet".to_owned())
+    app.replication.with_catalog(|catalog| match catalog.living(target.id) {
+        None => Err(NoCopy::Dropped(gone(what, target))),
+        Some(living) => living.real_ids.get(&instance).copied().map(Uuid::from_u128).ok_or(NoCopy::Yet),
+    })
 }
 
 fn build(what: &Forward, request: &Received, real_id: Uuid) -> Result<Request<Full<Bytes>>, http::Error> {

@@ -25,6 +25,8 @@ use crate::replication::event::{ReadScope, RefusedRead};
 
 /// Answers up to this size are held whole, so that a broken one can be asked for elsewhere.
 pub(super) const HOLD_BYTES: usize = 256 * 1024;
+/// See [`Forward::patience`]. An instance may be busy with itself, or show a collection that is half dropped.
+pub(super) const PATIENCE: u32 = 6;
 /// First and longest pause when every instance that may answer was tried.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(250));
 
@@ -65,6 +67,8 @@ pub(super) struct Forward {
     pub(super) expected: Expected,
     /// Answers up to this size are held whole.
     pub(super) hold_bytes: usize,
+    /// How often all instances are asked again before an answer that decides nothing is taken for the answer.
+    pub(super) patience: u32,
 }
 
 /// An instance's answer.
@@ -97,7 +101,7 @@ pub(super) async fn forward(app: &AppState, what: &Forward, request: &Received) 
 }
 
 async fn ask_around(app: &AppState, what: &Forward, request: &Received) -> Result<Answered, Refusal> {
-    let mut tries = Tries::new(app.settings.read_wait);
+    let mut tries = Tries::new(app.settings.read_wait, what.patience);
     loop {
         let permit = match app.replication.read_permit(what.scope.clone()).await {
             Ok(permit) => permit,
@@ -136,26 +140,28 @@ struct Tries {
     until: Instant,
     tried: Vec<InstanceId>,
     pause: Duration,
+    patience: u32,
     /// An answer that decides nothing, to be given where nobody has a better one.
     last: Option<Answered>,
     why: String,
 }
 
 impl Tries {
-    fn new(wait: Duration) -> Self {
+    fn new(wait: Duration, patience: u32) -> Self {
         let why = "no instance was asked".to_owned();
-        Self { until: Instant::now() + wait, tried: Vec::new(), pause: PAUSE.0, last: None, why }
+        Self { until: Instant::now() + wait, tried: Vec::new(), pause: PAUSE.0, patience, last: None, why }
     }
 
-    /// What every eligible instance answers is the answer; and there is an end to waiting.
+    /// What every eligible instance answers again and again is the answer; and there is an end to waiting.
     fn are_over(&self) -> bool {
-        self.last.is_some() || Instant::now() >= self.until
+        (self.last.is_some() && self.patience == 0) || Instant::now() >= self.until
     }
 
     /// All were tried: after a pause all may be asked again.
     async fn start_again(&mut self) {
         sleep(self.pause).await;
         self.pause = (self.pause * 2).min(PAUSE.1);
+        self.patience = self.patience.saturating_sub(1);
         self.tried.clear();
     }
 

@@ -50,7 +50,8 @@ pub(super) async fn answer(app: &AppState, route: Route, request: Received) -> R
             let target = app.replication.with_catalog(|catalog| place.id_or_name(catalog))?;
             let scope = ReadScope::Collection { id: target.id, ids: None };
             let place = Where::Collection { target, rest };
-            respond(app, Forward { place, scope, ..as_sent(&request) }, request).await
+            // It is an error in any case.
+            respond(app, Forward { place, scope, patience: 0, ..as_sent(&request) }, request).await
         }
         _ => respond(app, as_sent(&request), request).await,
     }
@@ -94,6 +95,7 @@ fn as_sent(request: &Received) -> Forward {
         key: key(&[request.path_and_query().as_bytes(), &request.body]),
         expected: Expected::Anything,
         hold_bytes: forward::HOLD_BYTES,
+        patience: forward::PATIENCE,
     }
 }
 

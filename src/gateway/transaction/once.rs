@@ -213,14 +213,12 @@ mod tests {
         assert_eq!((status(&second.0), second.1, log.executions()), (201, true, 1));
     }
 
-    #[tokio::test]
-    async fn there_is_a_bound() {
-        let (under_way, log) = (UnderWay::new(1), Arc::new(Log::default()));
-        let (_, other) = tokio::join!(send(&under_way, &log, "a", 1), async {
-            let other = send(&under_way, &log, "b", 2).await;
-            log.go_on.notify_one();
-            other
-        });
-        assert_eq!(status(&other.0), 503);
+    #[test]
+    fn there_is_a_bound() {
+        let under_way = UnderWay::new(1);
+        let first = under_way.enter("a", 1);
+        assert!(matches!(under_way.enter("b", 2), Entrance::Full));
+        drop(first);
+        assert!(matches!(under_way.enter("b", 2), Entrance::First(_)));
     }
 }

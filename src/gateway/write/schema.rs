@@ -65,7 +65,11 @@ async fn create_collection(
             catalog.by_name(&tenant, &database, &create.name).map(Target::from)
         };
         if let Some(existing) = app.replication.with_catalog(by_name) {
-            return read::describe_existing(app, request, existing).await;
+            match read::describe_existing(app, request, existing).await {
+                // Dropped in the meantime: it is created again.
+                Err(gone) if gone.error.status == 404 => {}
+                answered => return answered,
+            }
         }
     }
     let id = CollectionId::from(Uuid::new_v4());
