@@ -147,13 +147,20 @@ mod tests {
 
     #[test]
     fn a_process_is_known_by_its_start_and_its_environment() {
-        let mut child = std::process::Command::new("sleep").arg("60").env("TEST_MARK", "x1").spawn().unwrap();
+        // Of this process only: the same test may run elsewhere at the same time.
+        let value = format!("x{}", std::process::id());
+        let mut child =
+            std::process::Command::new("sleep").arg("60").env("TEST_MARK", &value).spawn().unwrap();
+        // Its parent goes on a moment before the kernel has laid out the environment.
+        while fs::read(format!("/proc/{}/environ", child.id())).unwrap().is_empty() {
+            std::thread::yield_now();
+        }
         let started = stat(child.id()).unwrap();
         assert!(!started.ended);
         assert!(started.start_ticks >= stat(std::process::id()).unwrap().start_ticks);
-        assert!(has_environment(child.id(), "TEST_MARK", "x1"));
+        assert!(has_environment(child.id(), "TEST_MARK", &value));
         assert!(!has_environment(child.id(), "TEST_MARK", "x"));
-        assert_eq!(started_with("TEST_MARK", "x1"), Some(child.id()));
+        assert_eq!(started_with("TEST_MARK", &value), Some(child.id()));
 
         // Killed and not yet waited for: it has ended, although its pid is still taken.
         child.kill().unwrap();

@@ -57,6 +57,45 @@ async fn repeated_kill_9_under_load_loses_nothing_that_was_acknowledged() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_write_sent_again_under_its_id_after_a_kill_has_one_effect() {
+    let mut random = fastrand::Rng::with_seed(seed());
+    let servers = Chroma::start_many(2);
+    let mut isochrome = Setup::over(&servers).start();
+    await_both(&mut isochrome);
+    let api = Api::new(&isochrome.url());
+    let docs = api.new_collection("docs").await;
+    let writers = Writers::start_persistent(&api, &docs, CLIENTS);
+    for _ in 0..5 {
+        writers.more(random.usize(20..60)).await;
+        isochrome.kill();
+        isochrome.restart();
+    }
+    let all = writers.ledger.clone();
+    settle(&servers, &isochrome, writers, &api).await;
+    let refused: Vec<_> =
+        all.all().into_iter().filter(|(_, status)| status.is_none_or(|status| status >= 300)).collect();
+    assert!(refused.is_empty(), "{refused:?}");
+    // Every round was finished, so of each what it added for good is left, and "last".
+    assert_eq!(api.ids(&docs).await.len(), all.all().len() / 4 + 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_writes_under_way_at_a_kill_all_end() {
+    let servers = Chroma::start_many(2);
+    let mut isochrome = Setup::over(&servers).start();
+    await_both(&mut isochrome);
+    let api = Api::new(&isochrome.url());
+    let docs = api.new_collection("docs").await;
+    let writers = Writers::start(&api, &docs, 100);
+    for _ in 0..2 {
+        writers.more(150).await;
+        isochrome.kill();
+        isochrome.restart();
+    }
+    settle(&servers, &isochrome, writers, &api).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn kill_9_while_starting_is_no_different() {
     let mut random = fastrand::Rng::with_seed(seed());
     let servers = Chroma::start_many(2);

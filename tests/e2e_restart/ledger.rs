@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use http::Method;
 use serde_json::{Value, json};
@@ -40,6 +41,15 @@ pub struct Writers {
 impl Writers {
     /// `clients` clients; each adds a record, updates it, and adds one that it deletes again, in this order.
     pub fn start(api: &Api, collection: &str, clients: usize) -> Self {
+        Self::start_with(api, collection, clients, false)
+    }
+
+    /// Clients that send a write again, under the same id, until it succeeds.
+    pub fn start_persistent(api: &Api, collection: &str, clients: usize) -> Self {
+        Self::start_with(api, collection, clients, true)
+    }
+
+    fn start_with(api: &Api, collection: &str, clients: usize, persistent: bool) -> Self {
         let (ledger, stop, next) = (Ledger::default(), Arc::new(AtomicBool::new(false)), Arc::default());
         let mut tasks = JoinSet::new();
         for _ in 0..clients {
@@ -48,6 +58,7 @@ impl Writers {
                 url: api.collections(&format!("/{collection}")),
                 ledger: ledger.clone(),
                 next: Arc::clone(&next),
+                persistent,
             };
             let stop = Arc::clone(&stop);
             tasks.spawn(async move {
@@ -64,10 +75,10 @@ impl Writers {
         let wanted = self.ledger.acknowledged() + count;
         let enough = async {
             while self.ledger.acknowledged() < wanted {
-                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+                tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        let patience = std::time::Duration::from_secs(60);
+        let patience = Duration::from_secs(60);
         tokio::time::timeout(patience, enough).await.expect("writes go on");
     }
 
@@ -84,6 +95,7 @@ struct Client {
     url: String,
     ledger: Ledger,
     next: Arc<AtomicU64>,
+    persistent: bool,
 }
 
 impl Client {
@@ -100,19 +112,21 @@ impl Client {
             (format!("gone-{n}"), "delete", json!({ "ids": [format!("p{n}")] })),
         ];
         for (id, verb, body) in steps {
-            self.send(id, verb, &body).await;
+            while !self.send(id.clone(), verb, &body).await && self.persistent {}
         }
     }
 
-    async fn send(&self, id: String, verb: &str, body: &Value) {
+    /// True where it was acknowledged.
+    async fn send(&self, id: String, verb: &str, body: &Value) -> bool {
         let mut request = request(Method::POST, &format!("{}/{verb}", self.url), Some(body));
         request.headers_mut().insert("transaction-id", id.parse().expect("an id"));
         let status = self.http.send(request).await.ok().map(|answer| answer.status);
         self.ledger.note(id, status);
         if status.is_none() {
             // Nobody listens; a closed port refuses faster than anything else happens.
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
+        status.is_some_and(|status| status < 300)
     }
 }
 
