@@ -6,6 +6,7 @@ use super::status::Status;
 use super::time;
 use crate::gateway::AppState;
 use crate::replication::view::CoreView;
+use crate::resources::ProcessMemory;
 use crate::wal::WalStats;
 
 /// `unified_wal`.
@@ -76,6 +77,7 @@ fn divergent(view: &CoreView) -> u64 {
 #[derive(Clone, Debug, Serialize)]
 pub struct HighVolume {
     pub max_memory_mb: u64,
+    /// Of this process, as a share of what it may use.
     pub current_memory_percent: f64,
     pub max_workers: usize,
     pub default_batch_size: u64,
@@ -90,13 +92,14 @@ pub struct HighVolume {
 impl HighVolume {
     pub(super) fn of(app: &AppState) -> Self {
         let limits = app.limits();
+        let used = ProcessMemory::now();
         Self {
-            max_memory_mb: 0,
-            current_memory_percent: 0.0,
-            max_workers: std::thread::available_parallelism().map_or(1, usize::from),
+            max_memory_mb: limits.budget.memory_bytes >> 20,
+            current_memory_percent: limits.budget.percent(used.resident_bytes),
+            max_workers: limits.budget.workers,
             default_batch_size: 0,
             max_batch_size: 0,
-            peak_memory_usage: 0.0,
+            peak_memory_usage: limits.budget.percent(used.peak_bytes),
             max_concurrent_requests: limits.max_requests,
             request_queue_size: limits.waiting,
             request_timeout: limits.timeout_s,
@@ -211,7 +214,7 @@ impl Stats {
             batches_processed: log.map_or(0, |log| log.commits.count),
             deletion_conversions: 0,
             method_normalizations: 0,
-            peak_memory_usage: 0.0,
+            peak_memory_usage: app.limits().budget.percent(ProcessMemory::now().peak_bytes),
         }
     }
 }

@@ -8,6 +8,7 @@ use super::counters::Counters;
 use super::transaction::once::UnderWay;
 use crate::config::Config;
 use crate::delivery::handle::Replication;
+use crate::resources::Budget;
 
 /// What a handler gets. Cheap to clone.
 pub type AppState = Arc<Gateway>;
@@ -35,6 +36,7 @@ pub(super) struct Settings {
     pub(super) write_timeout: Duration,
     /// How long a read is tried again.
     pub(super) read_wait: Duration,
+    pub(super) budget: Budget,
 }
 
 /// Limits, and how close to them we are.
@@ -50,6 +52,8 @@ pub struct LimitsView {
     pub timeout_s: u64,
     /// Transactions with an id of the sender's that are under way.
     pub transactions_under_way: usize,
+    /// What the process may use of the machine.
+    pub budget: Budget,
 }
 
 impl Gateway {
@@ -63,6 +67,7 @@ impl Gateway {
             refused,
             timeout_s: self.settings.write_timeout.as_secs(),
             transactions_under_way: self.under_way.len(),
+            budget: self.settings.budget,
         }
     }
 
@@ -81,6 +86,7 @@ impl Gateway {
                 write_wait: config.write.wait,
                 write_timeout: config.write.timeout,
                 read_wait: config.read.wait,
+                budget: Budget::of(&config.resources),
             },
             replication,
         })

@@ -30,6 +30,12 @@ impl Budget {
         Self { memory_bytes, workers: workers.max(1) }
     }
 
+    /// These bytes as a share of the memory that we may use.
+    #[must_use]
+    pub fn percent(&self, bytes: u64) -> f64 {
+        bytes as f64 * 100.0 / self.memory_bytes.max(1) as f64
+    }
+
     /// Bodies kept in memory so that they need not be read back from the log.
     #[must_use]
     pub fn body_cache_bytes(&self) -> usize {
@@ -43,17 +49,34 @@ impl Budget {
     }
 }
 
+/// What this process uses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProcessMemory {
+    pub resident_bytes: u64,
+    pub peak_bytes: u64,
+}
+
+impl ProcessMemory {
+    /// As the kernel counts it at this moment; zeros where it does not tell.
+    #[must_use]
+    pub fn now() -> Self {
+        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let bytes = |name| kib_line(&status, name).unwrap_or_default();
+        Self { resident_bytes: bytes("VmRSS:"), peak_bytes: bytes("VmHWM:") }
+    }
+}
+
 /// The smaller of the control group's limit and the machine's memory.
 fn machine_memory_bytes() -> u64 {
     let group = fs::read_to_string("/sys/fs/cgroup/memory.max").ok();
     let group = group.and_then(|text| text.trim().parse::<u64>().ok());
-    let machine = fs::read_to_string("/proc/meminfo").ok().and_then(|text| total_bytes(&text));
+    let machine = fs::read_to_string("/proc/meminfo").ok().and_then(|text| kib_line(&text, "MemTotal:"));
     group.into_iter().chain(machine).min().unwrap_or(LEAST_BYTES * SHARE)
 }
 
-/// `MemTotal` of `/proc/meminfo`, which counts in KiB.
-fn total_bytes(meminfo: &str) -> Option<u64> {
-    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+/// A line of `/proc/meminfo` or `/proc/self/status`, which count in KiB, in bytes.
+fn kib_line(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib << 10)
 }
 
@@ -68,8 +91,14 @@ mod tests {
     }
 
     #[test]
+    fn the_process_uses_some_memory_and_never_more_than_its_peak() {
+        let used = ProcessMemory::now();
+        assert!(used.resident_bytes > 0 && used.resident_bytes <= used.peak_bytes, "{used:?}");
+    }
+
+    #[test]
     fn a_machine_tells_its_memory_in_kib() {
-        assert_eq!(total_bytes("MemFree: 1 kB\nMemTotal:       2048 kB\n"), Some(2 << 20));
-        assert_eq!(total_bytes("MemFree: 1 kB\n"), None);
+        assert_eq!(kib_line("MemFree: 1 kB\nMemTotal:       2048 kB\n", "MemTotal:"), Some(2 << 20));
+        assert_eq!(kib_line("MemFree: 1 kB\n", "MemTotal:"), None);
     }
 }
