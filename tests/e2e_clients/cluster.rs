@@ -3,12 +3,13 @@
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use http::{HeaderName, HeaderValue, Method};
 use serde_json::{Value, json};
 
 use crate::support::api::Api;
 use crate::support::chroma::Chroma;
 use crate::support::compare::{Comparer, Comparison};
-use crate::support::http::Answer;
+use crate::support::http::{Answer, request};
 use crate::support::isochrome::{Isochrome, Setup};
 use crate::support::proxy::Proxy;
 
@@ -83,6 +84,11 @@ impl Cluster {
         self.page("/status").await.expect(200).json()
     }
 
+    /// The last place in the log.
+    pub async fn last_lsn(&self) -> u64 {
+        self.status().await["log"]["durable_lsn"].as_u64().expect("the log's position")
+    }
+
     /// Waits until `/status` is as wanted, and gives it.
     pub async fn await_status(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let deadline = Instant::now() + PATIENCE;
@@ -119,6 +125,33 @@ impl Cluster {
             std::thread::sleep(Duration::from_millis(10));
         }
     }
+
+    /// What became of a transaction.
+    pub async fn transaction(&self, id: &str, wait_ms: u64) -> Answer {
+        self.page(&format!("/transactions/{id}?wait_ms={wait_ms}")).await
+    }
+
+    /// Waits until a transaction is applied on every instance, and gives what is told of it.
+    pub async fn await_applied(&self, id: &str) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let told = self.transaction(id, 0).await.expect(200).json();
+            let instances = told["instances"].as_object().expect("instances");
+            if told["state"] == "committed" && instances.values().all(|state| state == "applied") {
+                return told;
+            }
+            assert!(Instant::now() < deadline, "{id} was not applied everywhere: {told}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// The line of `/collection/mappings` of a collection; null where there is none.
+    pub async fn mapping(&self, public_id: &str) -> Value {
+        let page = self.page("/collection/mappings").await.expect(200).json();
+        let mappings = page["mappings"].as_array().expect("mappings");
+        assert_eq!(page["count"], mappings.len());
+        mappings.iter().find(|one| one["collection_id"] == public_id).cloned().unwrap_or_default()
+    }
 }
 
 /// A new tenant with a database, behind any address.
@@ -128,6 +161,26 @@ pub async fn new_space(base: &str, tenant: &str) -> Api {
     let databases = format!("{base}/api/v2/tenants/{tenant}/databases");
     api.http.post(&databases, &json!({ "name": api.database })).await.success();
     api
+}
+
+/// A POST to a collection with headers of its own.
+pub async fn post_with(
+    api: &Api,
+    (id, verb): (&str, &str),
+    body: &Value,
+    headers: &[(&str, &str)],
+) -> Answer {
+    let mut request = request(Method::POST, &api.collections(&format!("/{id}/{verb}")), Some(body));
+    for (name, value) in headers {
+        let name = HeaderName::from_bytes(name.as_bytes()).expect("a header's name");
+        request.headers_mut().insert(name, HeaderValue::from_str(value).expect("a header's value"));
+    }
+    api.http.send(request).await.unwrap_or_else(|error| panic!("{verb}: {error}"))
+}
+
+/// A write under a transaction id.
+pub async fn post_as(api: &Api, to: (&str, &str), body: &Value, transaction: &str) -> Answer {
+    post_with(api, to, body, &[("transaction-id", transaction)]).await
 }
 
 /// Does all at once and gives the results in their order.

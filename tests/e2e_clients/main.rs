@@ -7,9 +7,20 @@
     reason = "a failed expectation is the test's verdict, and a test may block its own thread"
 )]
 
+mod bodies;
 mod cluster;
+mod commands;
+mod faults;
+mod generations;
 mod identity;
 mod official;
+mod operations;
+mod operators;
+mod pages;
+mod passing;
+mod poison;
+mod startup;
 #[path = "../support/mod.rs"]
 mod support;
+mod transactions;
 mod use_cases;
