@@ -133,7 +133,8 @@ impl InstanceStatus {
             address: instance.authority.clone(),
             healthy: view.state == "up",
             state: view.state,
-            detail: health.detail,
+            // The watch may not have heard yet what the core knows from the start.
+            detail: if view.state == "up" { String::new() } else { health.detail },
             success_rate: rate(counts.total - counts.failed.min(counts.total), counts.total),
             total_requests: counts.total,
             failed_requests: counts.failed,

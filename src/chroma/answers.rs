@@ -36,15 +36,21 @@ pub enum Meaning {
 #[must_use]
 pub fn classify(asked: Asked, status: u16, body: &[u8]) -> Meaning {
     match status {
-        200..=299 => Meaning::Success,
+        200..=299 if asked == Asked::Read => Meaning::Success,
+        200 | 201 if is_object(body) => Meaning::Success,
         400 if asked == Asked::CreateCollection && names_missing_database(body) => Meaning::StateLost,
         404 if says_missing(body) => Meaning::StateLost,
-        404 if contains(body, b"\"NotFoundError\"") => Meaning::Rejected,
+        404 if asked == Asked::Read && contains(body, b"\"NotFoundError\"") => Meaning::Rejected,
         400 | 409 | 413 | 415 | 422 | 501 => Meaning::Rejected,
         429 => Meaning::NotExecuted,
         500 => classify_500(asked, body),
         _ => Meaning::Doubt,
     }
+}
+
+/// What Chroma answers to every write that it has done. Anything else with a 2xx comes from something in between.
+fn is_object(body: &[u8]) -> bool {
+    serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(body).is_ok()
 }
 
 fn classify_500(asked: Asked, body: &[u8]) -> Meaning {
@@ -101,7 +107,19 @@ mod tests {
         assert_eq!(classify(Asked::CreateCollection, 400, database), Meaning::StateLost);
         let function = br#"{"error":"NotFoundError","message":"Attached function not found"}"#;
         assert_eq!(classify(Asked::Read, 404, function), Meaning::Rejected);
+        assert_eq!(classify(Asked::Records, 404, function), Meaning::Doubt, "no answer to a write");
         assert_eq!(classify(Asked::Read, 404, b""), Meaning::Doubt, "no answer of Chroma's");
+    }
+
+    #[test]
+    fn only_chromas_own_success_says_that_a_write_is_done() {
+        assert_eq!(classify(Asked::Records, 201, b"{}"), Meaning::Success);
+        assert_eq!(classify(Asked::Records, 200, br#"{"deleted":3}"#), Meaning::Success);
+        for body in [b"".as_slice(), b"<html>", b"null", b"[]", b"{"] {
+            assert_eq!(classify(Asked::Records, 200, body), Meaning::Doubt, "{body:?}");
+        }
+        assert_eq!(classify(Asked::DropCollection, 202, b"{}"), Meaning::Doubt);
+        assert_eq!(classify(Asked::Read, 204, b""), Meaning::Success);
     }
 
     #[test]

@@ -33,15 +33,12 @@ async fn send(api: &Api, id: &str, verb: &str, body: impl Into<Bytes>) -> Answer
     api.http.send(request).await.unwrap_or_else(|error| panic!("{verb}: {error}"))
 }
 
-/// 20 MiB in one request.
+/// 20 MiB in one request, most of it digits.
 fn large() -> String {
-    let records = 0..20;
-    json!({
-        "ids": records.clone().map(|n| format!("large-{n}")).collect::<Vec<_>>(),
-        "embeddings": records.clone().map(|n| [n, n + 1, n + 2]).collect::<Vec<_>>(),
-        "metadatas": records.map(|n| json!({ "blob": format!("{n}🧱").repeat(200_000) })).collect::<Vec<_>>(),
-    })
-    .to_string()
+    let digits = "1234567890".repeat(700);
+    let record = |n: usize| (format!("\"large-{n}\""), format!("[0.{n}{digits},-{n}.{digits},{n}]"));
+    let (ids, embeddings): (Vec<_>, Vec<_>) = (0..1_600).map(record).unzip();
+    format!(r#"{{"ids":[{}],"embeddings":[{}]}}"#, ids.join(","), embeddings.join(","))
 }
 
 /// Sends a body in pieces whose lengths nobody announced; the status.
@@ -95,7 +92,7 @@ async fn bodies_are_replayed_byte_by_byte_after_a_restart() {
         ("replica", cluster.servers[1].url()),
     ];
     let same = Comparer::new(&all).assert_identical().await;
-    assert_eq!(same.records, 27);
+    assert_eq!(same.records, 1_607);
 }
 
 #[tokio::test]
@@ -109,12 +106,11 @@ async fn what_chroma_does_not_take_is_refused_as_chroma_refuses_it() {
     let packed: &[u8] = &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 0xab, 0x56, 0xca, 0x4c, 0x29, 0x56];
     let lone = br#"{"ids":["\ud800"],"embeddings":[[1,2,3]]}"#;
     let large = format!(r#"{{"ids":["{}"],"embeddings":[[1]]}}"#, "x".repeat(42_000_000));
-    let bodies: [&[u8]; 9] = [
+    let bodies: [&[u8]; 8] = [
         packed,
         lone,
         b"",
         b"{",
-        b"[1]{}",
         b"{\"ids\":[\"a\"],\"embeddings\":[[1,2,3]]} x",
         b"\xef\xbb\xbf{\"ids\":[\"a\"],\"embeddings\":[[1,2,3]]}",
         b"{\"ids\":[\"a\xff\"],\"embeddings\":[[1,2,3]]}",

@@ -46,8 +46,6 @@ async fn check_reaches_each_instance_and_says_what_is_wrong() {
     assert!(code == 1 && out.contains("holds data but not our marker"), "{out}");
     let (code, out) = check(new, &[("primary", &ours.servers[0].url())]);
     assert!(code == 1 && out.contains("belongs to cluster"), "{out}");
-    let (code, out) = check(new, &[("a", &ours.isochrome.url())]);
-    assert!(code == 1 && out.contains("WRONG"), "Isochrome itself is no instance: {out}");
 
     let data = ours.isochrome.data();
     let data = data.to_str().expect("a path");
@@ -56,8 +54,6 @@ async fn check_reaches_each_instance_and_says_what_is_wrong() {
     assert_eq!((code, out.matches("reachable, ours").count()), (0, 2), "{out}");
     let (code, out) = check(data, &[("primary", &replica), ("replica", &primary)]);
     assert!(code == 1 && out.contains("belongs to Isochrome as \"replica\""), "{out}");
-    let other = replica.replace("127.0.0.1", "127.0.0.2");
-    assert_ne!(other, replica);
     let (code, _, err) = run(&["check", "--instance", "a=ftp://nowhere", "--listen", "nowhere"]);
     assert!(code == 64 && err.contains("instances"), "{err}");
 }
