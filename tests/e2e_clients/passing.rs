@@ -9,7 +9,7 @@ use crate::cluster::{Cluster, new_space};
 use crate::support::api::{Api, id_of, records};
 use crate::support::chroma::Chroma;
 use crate::support::http::{Answer, request};
-use crate::support::proxy::{Fault, Rule};
+use crate::support::proxy::{Fault, Proxy, Rule};
 
 #[tokio::test]
 async fn a_thousand_reads_are_not_logged_and_both_servers_serve_some() {
@@ -93,7 +93,7 @@ async fn status_headers_bytes_and_query_strings_of_reads_pass_unchanged() {
             assert_eq!(answer.header(name), expected, "{name} of answer {number}");
         }
     }
-    assert!(cluster.proxies.iter().map(|proxy| proxy.faults()).sum::<u64>() >= answers.len() as u64);
+    assert!(cluster.proxies.iter().map(Proxy::faults).sum::<u64>() >= answers.len() as u64);
 }
 
 /// Method, path under `/api/v2` with `{id}` for the collection's, content type, body.

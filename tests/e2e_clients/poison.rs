@@ -17,7 +17,7 @@ fn assert_clear(answer: &Answer, what: &str) {
     assert!(error["message"].as_str().is_some_and(|message| message.len() > 10), "{what}: {answer}");
 }
 
-fn one(metadata: Value) -> Value {
+fn one(metadata: &Value) -> Value {
     json!({ "ids": ["bad"], "embeddings": [[1, 2, 3]], "metadatas": [metadata] })
 }
 
@@ -25,18 +25,18 @@ fn one(metadata: Value) -> Value {
 fn dangerous_records() -> Vec<(String, Value)> {
     let mut all = Vec::new();
     for value in [json!(5), json!(true), json!(["x"]), json!(1.5)] {
-        all.push((format!("T1 with {value}"), one(json!({ "chroma:document": value }))));
-        all.push((format!("a uri of {value}"), one(json!({ "chroma:uri": value }))));
+        all.push((format!("T1 with {value}"), one(&json!({ "chroma:document": value }))));
+        all.push((format!("a uri of {value}"), one(&json!({ "chroma:uri": value }))));
     }
     let keys: serde_json::Map<_, _> = (0..5_462).map(|n| (format!("k{n}"), json!(n))).collect();
-    all.push(("T2 with keys".to_owned(), one(Value::Object(keys))));
+    all.push(("T2 with keys".to_owned(), one(&Value::Object(keys))));
     let elements: Vec<_> = (0..8_191).collect();
-    all.push(("T2 with a list".to_owned(), one(json!({ "list": elements }))));
-    all.push(("a hidden key".to_owned(), one(json!({ "chroma:foo": "x" }))));
+    all.push(("T2 with a list".to_owned(), one(&json!({ "list": elements }))));
+    all.push(("a hidden key".to_owned(), one(&json!({ "chroma:foo": "x" }))));
     all.push(("an empty id".to_owned(), json!({ "ids": [""], "embeddings": [[1, 2, 3]] })));
     all.push(("unequal lengths".to_owned(), json!({ "ids": ["a", "b"], "embeddings": [[1, 2, 3]] })));
     let sparse = json!({ "#type": "sparse_vector", "indices": [1], "values": [0.5] });
-    all.push(("a sparse vector".to_owned(), one(json!({ "sv": sparse }))));
+    all.push(("a sparse vector".to_owned(), one(&json!({ "sv": sparse }))));
     all
 }
 
@@ -49,7 +49,7 @@ async fn refuse_records(cluster: &Cluster, api: &Api, id: &str) {
             cluster.transaction(&transaction, 0).await.expect(404);
         }
     }
-    let null = one(json!({ "chroma:document": null }));
+    let null = one(&json!({ "chroma:document": null }));
     assert_clear(&api.post(id, "update", &null).await, "T1 with null");
     assert_eq!(cluster.last_lsn().await, before, "nothing of it was logged");
 }

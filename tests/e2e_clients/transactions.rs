@@ -143,7 +143,7 @@ async fn without_any_instance_a_write_is_promised_and_kept() {
     let api = cluster.api();
     let id = api.new_collection("promised").await;
     cluster.settle().await;
-    cluster.servers.iter_mut().for_each(|server| server.kill());
+    cluster.servers.iter_mut().for_each(Chroma::kill);
     let answer = post_as(&api, (&id, "add"), &records(&["a"]), "promise").await.expect(503);
     assert_eq!(transaction_of(&answer), "promise");
     assert!(answer.header("retry-after").is_some_and(|value| value.parse::<u32>().is_ok()), "{answer}");
