@@ -267,6 +267,7 @@ impl Core {
                     self.applied(&key, instance, upto, Vec::new(), changes);
                 }
                 Step::Decide { lsn, verdict, changes } => {
+                    self.taint(&key, lsn);
                     self.decide_here(&key, instance, lsn, verdict, changes);
                 }
                 Step::Send { entries, what, probe_dimension } => {

@@ -3,7 +3,7 @@
 use super::core::{Core, InFlight};
 use super::durable::Later;
 use super::event::What;
-use crate::wal::record::{Answer, Record};
+use crate::wal::record::{Answer, Lane, Lsn, Record};
 
 /// Indefinite answers after which a write counts as a suspect.
 const SUSPECT_AFTER: u8 = 3;
@@ -24,6 +24,15 @@ impl Core {
             self.back_off(ended);
         }
         self.recheck(ended.instance, detail);
+    }
+
+    /// The catalog decides an entry. A suspect is refused without being tried again, and its instance may hold it.
+    pub(super) fn taint(&mut self, key: &Lane, lsn: Lsn) {
+        if let Some(lane) = self.lanes.get_mut(key)
+            && let Some(suspected) = lane.entry(lsn).and_then(|entry| entry.suspect)
+        {
+            lane.at[suspected.index()].tainted = true;
+        }
     }
 
     /// An instance that goes on answering one write indefinitely, and others well, does not like that write.

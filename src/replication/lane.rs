@@ -114,6 +114,8 @@ pub struct LaneAt {
     pub failures: u32,
     /// At most this many entries in a run, while a rejected run is being split.
     pub split: Option<usize>,
+    /// It may have executed a suspect that was refused because of the drop behind it: no reads until then.
+    pub tainted: bool,
     /// Cannot be brought to the verdicts.
     pub divergent: Option<String>,
 }

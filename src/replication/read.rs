@@ -133,7 +133,7 @@ fn suitability_in(
     schema_only: bool,
 ) -> Suitability {
     let at = &lane.at[instance.index()];
-    if at.divergent.is_some() {
+    if at.divergent.is_some() || at.tainted {
         return Suitability::Behind;
     }
     let others = lane.at.iter().enumerate().filter(|(index, _)| *index != instance.index());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::core::{Core, Settings};
 use super::event::{Action, LoggedEntry};
-use super::lane::Decided;
+use super::lane::{Decided, Effect};
 use crate::catalog::Catalog;
 use crate::chroma::ids::InstanceId;
 use crate::wal::record::{EntryHead, Lane, Lsn, Op, Verdict};
@@ -64,9 +64,11 @@ impl Core {
             }
         }
         for (lsn, suspected) in recovery.suspects {
-            let lane = core.lane_of.get(&lsn).and_then(|key| core.lanes.get_mut(key));
-            if let Some(entry) = lane.and_then(|lane| lane.entry_mut(lsn)) {
+            let Some(lane) = core.lane_of.get(&lsn).and_then(|key| core.lanes.get_mut(key)) else { continue };
+            if let Some(entry) = lane.entry_mut(lsn) {
                 entry.suspect = Some(suspected);
+                let refused = entry.effect() == Effect::Void;
+                lane.at[suspected.index()].tainted |= refused;
             }
         }
         for (key, instance, reason) in recovery.divergent {
