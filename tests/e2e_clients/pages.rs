@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, join_all};
 use crate::support::api::{Api, id_of};
 
 async fn list(api: &Api, query: &str) -> Vec<Value> {
@@ -73,4 +73,21 @@ async fn databases_are_listed_and_come_and_go_with_their_collections() {
     assert_eq!(error["message"], "Database [first] does not exist");
     assert_eq!(names("").await, ["second", "things"]);
     cluster.await_identical(&api).await;
+}
+
+#[tokio::test]
+async fn a_list_shows_every_collection_that_was_answered_before() {
+    let cluster = Cluster::shared();
+    // Lists of one database come from one server; six of them, in all likelihood, from both.
+    let create_and_look = |worker: usize| async move {
+        let api = cluster.space(&format!("fresh-{worker}")).await;
+        for number in 1..=15 {
+            let id = api.new_collection(&format!("fresh-{number}")).await;
+            for _ in 0..3 {
+                let all = list(&api, "").await;
+                assert!(ids(&all).contains(&id.as_str()) && all.len() == number, "{id}");
+            }
+        }
+    };
+    join_all((0..6).map(create_and_look)).await;
 }

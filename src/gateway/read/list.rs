@@ -70,6 +70,7 @@ pub(super) async fn check(app: &AppState, answered: Answered, body: &Bytes, list
         Ok(list) => Attempt::Answered(answered.with_body(list)),
         Err(Unfit::NoList) => Attempt::Failed("the answer is no list of collections".to_owned()),
         Err(Unfit::Unconfirmed(name)) => Attempt::Failed(format!("{name} is being renamed or dropped")),
+        Err(Unfit::NoCopyYet(id)) => Attempt::Failed(format!("{id} has no copy there yet")),
         Err(Unfit::Lacks(id)) => {
             let detail = format!("its list of collections lacks {id}");
             app.replication.report_lost_state(instance, id, detail.clone()).await;
@@ -85,14 +86,20 @@ enum Unfit {
     /// It shows a name that no verdict gave.
     Unconfirmed(String),
     Lacks(CollectionId),
+    /// The catalog has not heard yet what the instance calls it.
+    NoCopyYet(CollectionId),
 }
 
 /// The page of an instance's list that was asked for: what the catalog holds, under and ordered by our ids.
 fn show(catalog: &Catalog, listed: &Listed, instance: InstanceId, body: &[u8]) -> Result<Vec<u8>, Unfit> {
-    let ours: HashMap<u128, CollectionId> = catalog
-        .collections(&listed.tenant, &listed.database)
-        .filter_map(|(_, id)| Some((catalog.real_id(id, instance)?, id)))
-        .collect();
+    let mut ours: HashMap<u128, CollectionId> = HashMap::new();
+    for (_, id) in catalog.collections(&listed.tenant, &listed.database) {
+        match catalog.real_id(id, instance) {
+            Some(real_id) => _ = ours.insert(real_id, id),
+            None if listed.names.contains_key(&id) => return Err(Unfit::NoCopyYet(id)),
+            None => {}
+        }
+    }
     let mut shown: BTreeMap<CollectionId, &[u8]> = BTreeMap::new();
     for item in list_items(body).ok_or(Unfit::NoList)? {
         let Some(id) = ours.get(&item.real_id.as_u128()) else { continue };
@@ -170,5 +177,11 @@ mod tests {
         }
         assert_eq!(judge(&[item(3, "new")]), Err(Unfit::Lacks(CollectionId(20))));
         assert_eq!(judge(&["5".to_owned()]), Err(Unfit::NoList));
+        let mut now = now.clone();
+        let (tenant, database) = (DEFAULT_TENANT.to_owned(), DEFAULT_DATABASE.to_owned());
+        let id = CollectionId(40);
+        now.apply(&CatalogChange::CollectionCreated { id, tenant, database, name: "elsewhere".to_owned() });
+        let elsewhere = shown(&now, &before, Page::default(), &[item(1, "b"), item(3, "new")]);
+        assert_eq!(elsewhere, Err(Unfit::NoCopyYet(id)), "a collection is not left out of a list in silence");
     }
 }
