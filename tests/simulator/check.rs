@@ -196,7 +196,7 @@ impl World {
         let facts = &self.log.facts;
         let lane = &facts.entries[&lsn].0.lane;
         let drops = |later: &Lsn| facts.entries[later].0.op == Op::DropCollection;
-        facts.suspects.contains_key(&lsn) && facts.lanes[lane].range(Lsn(lsn.0 + 1)..).any(drops)
+        self.suspected.contains(&lsn) && facts.lanes[lane].range(Lsn(lsn.0 + 1)..).any(drops)
     }
 
     /// I8: a write whose space may go is void, or applied by every instance.

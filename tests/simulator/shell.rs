@@ -25,6 +25,9 @@ impl World {
                 self.deliver(delivery);
             }
             Action::Record(record) => {
+                if let Record::Suspect { lsn, .. } = record {
+                    self.suspected.insert(lsn);
+                }
                 self.log.record(record);
                 self.soon(1, Own::CommitBegins);
             }

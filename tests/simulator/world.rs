@@ -80,6 +80,8 @@ pub(crate) struct World {
     pub(crate) settled: BTreeMap<(Lane, InstanceId), Lsn>,
     /// The last entry that was ever sent to each instance.
     pub(crate) sent: BTreeMap<(Lane, InstanceId), Lsn>,
+    /// Writes that an instance's writer died under.
+    pub(crate) suspected: BTreeSet<Lsn>,
     pub(crate) healed: bool,
     pub(crate) counters: BTreeMap<&'static str, u64>,
     tracing: bool,
@@ -113,6 +115,7 @@ impl World {
             finished: BTreeSet::new(),
             settled: BTreeMap::new(),
             sent: BTreeMap::new(),
+            suspected: BTreeSet::new(),
             healed: false,
             counters: BTreeMap::new(),
             tracing,
