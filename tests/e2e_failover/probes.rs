@@ -15,8 +15,12 @@ async fn an_instance_whose_heartbeat_works_and_whose_collections_fail_is_taken_o
         let broken = answer_bytes("502 Bad Gateway", "text/html", "<h1>bad gateway</h1>");
         world.proxies[which]
             .rule(Rule { path: "/collections".to_owned(), ..Rule::always(Fault::Intercept(broken)) });
-        world.await_up(1);
-        assert_eq!(world.status(which).await["state"], "cannot write");
+        let taken_out = async {
+            while world.status(which).await["state"] != "cannot write" {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), taken_out).await.expect("it is taken out");
         story.more(40).await;
         world.proxies[which].clear();
         world.await_up(2);
