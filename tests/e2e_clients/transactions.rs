@@ -26,6 +26,7 @@ async fn every_write_has_an_id_and_one_that_is_given_comes_back() {
     cluster.transaction(transaction_of(&ours), 0).await.expect(200);
     let create = api.create(&json!({ "name": "also-a-write" })).await.expect(200);
     cluster.transaction(transaction_of(&create), 0).await.expect(200);
+    assert_ne!(transaction_of(&ours), transaction_of(&create));
     let read = api.post(&id, "get", &json!({})).await.expect(200);
     assert_eq!(read.header("transaction-id"), None, "reads are no transactions");
     let contradicting = [("transaction-id", "one"), ("idempotency-key", "two")];
