@@ -105,7 +105,9 @@ impl World {
         let before = Lsn(entries[0].0 - 1);
         let known = public_id(&delivery.lane).and_then(|id| self.reference.collection(id, before));
         let decided = self.log.facts.decisions.contains_key(&entries[0]);
-        let fixed = decided || known.is_some_and(|found| found.dimension.is_some());
+        let fixed = decided
+            || self.fixed_by_refusal.contains(&delivery.lane)
+            || known.is_some_and(|found| found.dimension.is_some());
         assert!(fixed || !heads.iter().any(embeddings), "I4: {entries:?} may fix the dimension together");
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use isochrome::replication::event::{Action, Event, LoggedEntry, Reply};
-use isochrome::wal::record::{EntryHead, Lsn, Record, Verdict};
+use isochrome::wal::record::{Decision, EntryHead, Lsn, Record, Verdict};
 
 use crate::log::Item;
 use crate::model::Request;
@@ -25,8 +25,12 @@ impl World {
                 self.deliver(delivery);
             }
             Action::Record(record) => {
-                if let Record::Suspect { lsn, .. } = record {
-                    self.suspected.insert(lsn);
+                match &record {
+                    Record::Suspect { lsn, .. } => _ = self.suspected.insert(*lsn),
+                    Record::Outcome(outcome) if outcome.decisions.iter().any(fixes_dimension) => {
+                        self.fixed_by_refusal.insert(outcome.lane.clone());
+                    }
+                    _ => {}
                 }
                 self.log.record(record);
                 self.soon(1, Own::CommitBegins);
@@ -164,4 +168,8 @@ impl World {
             self.after(delay_ms, Happening::Client(client));
         }
     }
+}
+
+fn fixes_dimension(decision: &Decision) -> bool {
+    matches!(decision.verdict, Verdict::Rejected { fixes_dimension: Some(_), .. })
 }

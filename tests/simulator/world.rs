@@ -80,6 +80,9 @@ pub(crate) struct World {
     pub(crate) settled: BTreeMap<(Lane, InstanceId), Lsn>,
     /// The last entry that was ever sent to each instance.
     pub(crate) sent: BTreeMap<(Lane, InstanceId), Lsn>,
+    /// Lanes in which a refused write was found to have fixed the dimension; after a restart it may have met the one
+    /// that a later write fixed before.
+    pub(crate) fixed_by_refusal: BTreeSet<Lane>,
     /// Writes that an instance's writer died under.
     pub(crate) suspected: BTreeSet<Lsn>,
     pub(crate) healed: bool,
@@ -115,6 +118,7 @@ impl World {
             finished: BTreeSet::new(),
             settled: BTreeMap::new(),
             sent: BTreeMap::new(),
+            fixed_by_refusal: BTreeSet::new(),
             suspected: BTreeSet::new(),
             healed: false,
             counters: BTreeMap::new(),
