@@ -91,7 +91,8 @@ pub struct WriteConfig {
     pub timeout: Duration,
     /// `max_body_bytes`: the largest request body; larger ones get 413. Default 40 MiB, as Chroma.
     pub max_body_bytes: u64,
-    /// `max_pending_bytes`: bodies that are logged and not yet decided; beyond it writes get 503. Default 1 GiB.
+    /// `max_pending_bytes`: bodies of requests under way, within a quarter of the memory budget; beyond it requests
+    /// wait, then get 503. Default 1 GiB.
     pub max_pending_bytes: u64,
 }
 

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::client::{Instance, Reply, SendError};
 use crate::catalog::{DEFAULT_DATABASE, DEFAULT_TENANT, SYSTEM};
-use crate::chroma::path;
+use crate::chroma::{path, requests};
 
 /// Name of the marker's collection, and id of its record.
 const MARKER: &str = "marker";
@@ -115,7 +115,7 @@ async fn survey(instance: &Instance) -> Result<Found, MarkerError> {
 /// # Errors
 /// [`MarkerError`] where the instance refuses, or gives no usable answer.
 pub async fn prepare(instance: &Instance) -> Result<Uuid, MarkerError> {
-    let name = json!({"name": SYSTEM}).to_string();
+    let name = requests::named_body(SYSTEM);
     let steps = [
         ("creating our tenant", "/api/v2/tenants".to_owned(), name.clone()),
         ("creating our database", path::databases(SYSTEM), name),
