@@ -53,7 +53,8 @@ lint: ## Format, lints, and what may be linked in
 simulate: ## Play SEEDS=N random stories in the simulator
 	ISOCHROME_SEEDS=$(SEEDS) cargo test --release --test simulator -- --nocapture
 
-bench: setup ## Measure, side by side with one Chroma server
+bench: setup ## Measure, side by side with one Chroma server, HAProxy and nginx
+	@scripts/need optional:haproxy optional:nginx
 	cargo bench --bench real
 
 # The stamp stands inside of what it speaks of, so that both go together.

@@ -1,6 +1,6 @@
 //! What Isochrome does for its users, measured against real Chroma servers, side by side in one run.
 //!
-//!     cargo bench --bench real [-- throughput visibility failover]
+//!     cargo bench --bench real [-- passing reads throughput visibility failover]
 //!
 //! | variable | meaning | default |
 //! | --- | --- | --- |
@@ -8,16 +8,24 @@
 //! | `ISOCHROME_BENCH_ROUND_S` | seconds of one round of one subject | 10 |
 //! | `ISOCHROME_BENCH_WRITES` | writes of the visibility table | 500 |
 //! | `ISOCHROME_BENCH_FAILOVER_S` | seconds of load of one row of the failover table | 90 |
+//! | `ISOCHROME_BENCH_READ_ROUNDS` | interleaved rounds of each row of the tables of reads | 5 |
+//! | `ISOCHROME_BENCH_READ_ROUND_MS` | milliseconds of one round of one column there | 700 |
 //! | `ISOCHROME_BENCH_SUBJECTS` | subjects, with commas | all that a table has |
 #![allow(clippy::expect_used, clippy::print_stdout, reason = "a measurement prints, or stops loudly")]
 
 #[path = "../../tests/support/mod.rs"]
 mod support;
 
+mod corpus;
 mod failover;
+mod peak;
+mod proxy;
+mod rate;
+mod reads;
 mod subject;
 mod table;
 mod throughput;
+mod upstream;
 mod visibility;
 mod work;
 
@@ -31,11 +39,17 @@ fn setting<T: FromStr>(name: &str, default: T) -> T {
 
 #[tokio::main]
 async fn main() {
-    let known = ["throughput", "visibility", "failover"];
+    let known = ["passing", "reads", "throughput", "visibility", "failover"];
     let asked: Vec<String> =
         env::args().skip(1).filter(|argument| known.contains(&argument.as_str())).collect();
     let wanted = |table: &str| asked.is_empty() || asked.iter().any(|name| name == table);
     println!("{}", machine());
+    if wanted("passing") {
+        reads::pass_through().await;
+    }
+    if wanted("reads") {
+        reads::real_servers().await;
+    }
     if wanted("throughput") {
         throughput::measure().await;
     }

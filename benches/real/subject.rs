@@ -2,6 +2,7 @@
 
 use std::env;
 
+use crate::proxy::{Kind, Proxy};
 use crate::support::chroma::Chroma;
 use crate::support::isochrome::{Isochrome, Setup};
 
@@ -12,7 +13,13 @@ pub struct Subject {
     /// The Chroma servers that hold its data, the preferred one first.
     pub servers: Vec<Chroma>,
     /// What stands in front of them, for as long as the subject lives.
-    _front: Option<Isochrome>,
+    _front: Front,
+}
+
+enum Front {
+    Nothing,
+    Isochrome { _process: Isochrome },
+    Proxy { _process: Proxy },
 }
 
 /// How to start a subject.
@@ -22,29 +29,68 @@ pub struct Starter {
     /// How many Chroma servers it has.
     pub servers: usize,
     pub start: fn() -> Subject,
+    /// What must be installed for it.
+    needs: Option<Kind>,
 }
 
-const KNOWN: [Starter; 2] = [
-    Starter { name: "direct", servers: 1, start: Subject::direct },
-    Starter { name: "isochrome", servers: 2, start: Subject::isochrome },
+const KNOWN: [Starter; 5] = [
+    Starter { name: "direct", servers: 1, start: Subject::direct, needs: None },
+    Starter { name: "isochrome", servers: 2, start: Subject::isochrome, needs: None },
+    Starter { name: "isochrome-one", servers: 1, start: Subject::isochrome_one, needs: None },
+    Starter { name: "haproxy", servers: 1, start: Subject::haproxy, needs: Some(Kind::HaProxy) },
+    Starter { name: "nginx", servers: 1, start: Subject::nginx, needs: Some(Kind::Nginx) },
 ];
 
 impl Subject {
     fn direct() -> Self {
         let server = Chroma::start();
-        Self { name: "one Chroma directly", url: server.url(), servers: vec![server], _front: None }
+        Self { name: "one Chroma directly", url: server.url(), servers: vec![server], _front: Front::Nothing }
     }
 
     fn isochrome() -> Self {
-        let servers = Chroma::start_many(2);
+        Self::isochrome_over("Isochrome over two", 2)
+    }
+
+    fn isochrome_one() -> Self {
+        Self::isochrome_over("Isochrome over one", 1)
+    }
+
+    fn isochrome_over(name: &'static str, count: usize) -> Self {
+        let servers = Chroma::start_many(count);
         let front = Setup::over(&servers).start();
-        Self { name: "Isochrome over two", url: front.url(), servers, _front: Some(front) }
+        Self { name, url: front.url(), servers, _front: Front::Isochrome { _process: front } }
+    }
+
+    fn haproxy() -> Self {
+        Self::proxied("HAProxy before one", Kind::HaProxy)
+    }
+
+    fn nginx() -> Self {
+        Self::proxied("nginx before one", Kind::Nginx)
+    }
+
+    fn proxied(name: &'static str, kind: Kind) -> Self {
+        let server = Chroma::start();
+        let proxy = kind.before(server.port()).expect("only installed proxies are started");
+        Self { name, url: proxy.url(), servers: vec![server], _front: Front::Proxy { _process: proxy } }
     }
 }
 
-/// The subjects of a table, or those that the environment asks for instead.
+/// The subjects of a table, or those that the environment asks for instead. One that is not installed is named and
+/// left out.
 pub fn starters(default: &[&str]) -> Vec<Starter> {
     let asked = env::var("ISOCHROME_BENCH_SUBJECTS").unwrap_or_else(|_| default.join(","));
     let asked: Vec<&str> = asked.split(',').map(str::trim).collect();
-    KNOWN.into_iter().filter(|starter| asked.contains(&starter.name)).collect()
+    let asked = KNOWN.into_iter().filter(|starter| asked.contains(&starter.name));
+    asked.filter(|starter| starter.needs.is_none_or(is_installed)).collect()
+}
+
+/// Whether the proxy can be measured here; says so where it cannot.
+pub fn is_installed(kind: Kind) -> bool {
+    let found = kind.executable().is_some();
+    if !found {
+        let command = kind.command();
+        println!("  {command} is not installed and is left out: sudo apt-get install {command}");
+    }
+    found
 }
