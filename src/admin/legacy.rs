@@ -180,6 +180,8 @@ pub struct Stats {
     pub failed_requests: u64,
     pub reads: u64,
     pub writes: u64,
+    /// Times that a failed read was not repeated at once, because too many had failed.
+    pub retries_exhausted: u64,
     /// Writes that were answered with the outcome of the same request before.
     pub repeated_writes: u64,
     /// Transactions with an id of the sender's that are under way.
@@ -204,6 +206,7 @@ impl Stats {
             failed_requests: counts.failed,
             reads: counts.reads,
             writes: counts.writes,
+            retries_exhausted: app.limits().retries_exhausted,
             repeated_writes: counts.repeated,
             transactions_under_way: app.limits().transactions_under_way,
             consistency_overrides: 0,

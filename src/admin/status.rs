@@ -72,6 +72,17 @@ pub struct InstanceStatus {
     pub lag_ms: u64,
     /// Requests that carry writes and are under way there.
     pub in_flight: usize,
+    /// What keeps reads away while they fail there: `closed` lets them through, `open` keeps them away, `half open`
+    /// lets one try.
+    pub breaker: &'static str,
+    /// How often it opened since the start.
+    pub breaker_trips: u64,
+    /// Reads under way there.
+    pub reads_in_flight: u32,
+    /// Running mean of the time to answer a read.
+    pub mean_read_ms: f64,
+    /// Share of its reads that it takes: less than 1 shortly after it came back.
+    pub read_share: f64,
     /// Lanes with pending writes that it decides.
     pub leads: usize,
     /// Lanes that can't be brought to the verdicts there, with the reason.
@@ -127,6 +138,7 @@ impl InstanceStatus {
     fn of(app: &AppState, instance: &Instance, view: &InstanceView) -> Self {
         let health = app.replication.health(instance.id);
         let counts = app.counters.instance(instance.id);
+        let load = instance.turns.view();
         let pending_since = view.oldest_pending.and(view.oldest_accepted_ms);
         Self {
             name: instance.name.clone(),
@@ -145,6 +157,11 @@ impl InstanceStatus {
             oldest_pending_lsn: view.oldest_pending,
             lag_ms: pending_since.map_or(0, time::age_ms),
             in_flight: view.in_flight,
+            breaker: load.phase.word(),
+            breaker_trips: load.trips,
+            reads_in_flight: load.in_flight,
+            mean_read_ms: load.mean_us / 1_000.0,
+            read_share: load.share,
             leads: view.leads,
             divergent: view.divergent.clone(),
         }

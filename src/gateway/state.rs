@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::admission::{Admission, Limits};
 use super::counters::Counters;
+use super::read::budget::RetryBudget;
 use super::transaction::once::UnderWay;
 use crate::config::Config;
 use crate::delivery::handle::Replication;
@@ -21,6 +22,7 @@ pub struct Gateway {
     pub replication: Replication,
     pub counters: Counters,
     pub(super) admission: Admission,
+    pub(super) retries: RetryBudget,
     pub(super) under_way: Arc<UnderWay>,
     pub(super) settings: Settings,
 }
@@ -48,6 +50,8 @@ pub struct LimitsView {
     pub waiting: u64,
     /// Requests that waited in vain, since the start.
     pub refused: u64,
+    /// How often a read was not repeated at once, because too many failed.
+    pub retries_exhausted: u64,
     /// How long a sender waits at most, in seconds.
     pub timeout_s: u64,
     /// Transactions with an id of the sender's that are under way.
@@ -65,6 +69,7 @@ impl Gateway {
             max_requests: self.admission.max_requests(),
             waiting,
             refused,
+            retries_exhausted: self.retries.exhausted(),
             timeout_s: self.settings.write_timeout.as_secs(),
             transactions_under_way: self.under_way.len(),
             budget: self.settings.budget,
@@ -76,9 +81,11 @@ impl Gateway {
     pub fn new(replication: Replication, config: &Config) -> AppState {
         let counters = Counters::new(replication.instances().len());
         let max_body_bytes = usize::try_from(config.write.max_body_bytes).unwrap_or(usize::MAX);
+        let limits = Limits::from(config);
         Arc::new(Self {
             counters,
-            admission: Admission::new(Limits::from(config)),
+            admission: Admission::new(limits),
+            retries: RetryBudget::new(limits.requests),
             under_way: UnderWay::new(MAX_UNDER_WAY),
             settings: Settings {
                 allow_reset: config.allow_reset,

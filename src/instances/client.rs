@@ -1,5 +1,6 @@
 //! One instance: its name, its address, and pooled HTTP/1.1 connections to it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,6 +12,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::sync::watch;
 
+use super::turn::Turns;
 use crate::chroma::ids::InstanceId;
 
 /// How long a connection attempt may take.
@@ -71,6 +73,8 @@ pub struct Instance {
     client: Client<HttpConnector, Full<Bytes>>,
     /// Whether the core sends requests here; reads under way are given up when it turns false.
     available: watch::Sender<bool>,
+    /// What it has to do for readers.
+    pub turns: Arc<Turns>,
 }
 
 impl Instance {
@@ -88,7 +92,7 @@ impl Instance {
             .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_max_idle_per_host(IDLE_CONNECTIONS)
             .build(connector);
-        Self { id, name, authority, client, available: watch::Sender::new(false) }
+        Self { id, name, authority, client, available: watch::Sender::new(false), turns: Arc::default() }
     }
 
     /// Sends a request with the method, path and query, headers and body as they are; only the address is ours.
@@ -128,6 +132,9 @@ impl Instance {
 
     /// Tells everyone who waits for an answer of this instance whether that makes sense.
     pub fn set_available(&self, available: bool) {
-        self.available.send_replace(available);
+        let before = self.available.send_replace(available);
+        if available && !before {
+            self.turns.returned();
+        }
     }
 }

@@ -1,8 +1,11 @@
 //! The Chroma servers: connections to them, what is known of their health, and those of our own.
 
+pub mod breaker;
 pub mod client;
 pub mod health;
+pub mod load;
 pub mod managed;
 pub mod marker;
 pub mod processes;
 pub mod reason;
+pub mod turn;

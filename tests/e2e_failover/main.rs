@@ -11,6 +11,7 @@ mod load;
 mod outage;
 mod probes;
 mod reads;
+mod spread;
 #[path = "../support/mod.rs"]
 mod support;
 mod use_cases;

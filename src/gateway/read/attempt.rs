@@ -21,6 +21,7 @@ use crate::gateway::entry::Received;
 use crate::gateway::headers;
 use crate::gateway::resolve::Target;
 use crate::gateway::state::AppState;
+use crate::instances::breaker::Ended;
 use crate::instances::client::Instance;
 
 /// How a try ended.
@@ -53,11 +54,21 @@ pub(super) async fn attempt(
         Ok(sent) => sent,
         Err(error) => return Attempt::Failed(error.to_string()),
     };
+    let turn = there.turns.begin();
     let asked = ask(app, what, &there, sent).await;
+    turn.ended(how_it_ended(asked.as_ref().map(|answered| answered.status).ok()));
     app.counters.asked(instance, asked.is_ok());
     match asked {
         Ok(answered) => judge(app, what, answered, real_id).await,
         Err(why) => Attempt::Failed(format!("{}: {why}", there.name)),
+    }
+}
+
+/// What the end of a read says about the whole instance. Other errors may be those of one collection.
+fn how_it_ended(status: Option<StatusCode>) -> Ended {
+    match status {
+        None | Some(StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) => Ended::Failed,
+        Some(_) => Ended::Answered,
     }
 }
 

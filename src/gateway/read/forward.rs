@@ -101,19 +101,29 @@ pub(super) async fn forward(app: &AppState, what: &Forward, request: &Received) 
 }
 
 async fn ask_around(app: &AppState, what: &Forward, request: &Received) -> Result<Answered, Refusal> {
+    app.retries.deposit();
     let mut tries = Tries::new(app.settings.read_wait, what.patience);
     loop {
         let permit = match app.replication.read_permit(what.scope.clone()).await {
             Ok(permit) => permit,
             Err(refused) => return tries.last.ok_or_else(|| refuse(refused)),
         };
-        let Some(instance) = choose(&permit, what.key, &tries.tried) else {
+        let offer = |id: InstanceId| app.replication.instances()[id.index()].turns.offer();
+        let Some(instance) = choose(&permit, what.key, &tries.tried, offer) else {
             if tries.are_over() {
                 return tries.give_up();
             }
             tries.start_again().await;
             continue;
         };
+        if tries.begun && !app.retries.withdraw() {
+            if tries.are_over() {
+                return tries.give_up();
+            }
+            tries.pause().await;
+            continue;
+        }
+        tries.begun = true;
         match attempt(app, what, instance, request).await {
             Attempt::Answered(answered) => return Ok(answered),
             Attempt::Refused(error) => return Err(error.into()),
@@ -138,6 +148,8 @@ fn refuse(refused: RefusedRead) -> Refusal {
 /// What was tried so far.
 struct Tries {
     until: Instant,
+    /// An instance was asked: the next time is a repetition.
+    begun: bool,
     tried: Vec<InstanceId>,
     pause: Duration,
     patience: u32,
@@ -149,7 +161,15 @@ struct Tries {
 impl Tries {
     fn new(wait: Duration, patience: u32) -> Self {
         let why = "no instance was asked".to_owned();
-        Self { until: Instant::now() + wait, tried: Vec::new(), pause: PAUSE.0, patience, last: None, why }
+        Self {
+            until: Instant::now() + wait,
+            begun: false,
+            tried: Vec::new(),
+            pause: PAUSE.0,
+            patience,
+            last: None,
+            why,
+        }
     }
 
     /// What every eligible instance answers again and again is the answer; and there is an end to waiting.
@@ -159,10 +179,14 @@ impl Tries {
 
     /// All were tried: after a pause all may be asked again.
     async fn start_again(&mut self) {
-        sleep(self.pause).await;
-        self.pause = (self.pause * 2).min(PAUSE.1);
+        self.pause().await;
         self.patience = self.patience.saturating_sub(1);
         self.tried.clear();
+    }
+
+    async fn pause(&mut self) {
+        sleep(self.pause).await;
+        self.pause = (self.pause * 2).min(PAUSE.1);
     }
 
     fn failed(&mut self, instance: InstanceId, how: Result<String, Answered>) {

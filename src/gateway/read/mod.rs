@@ -1,6 +1,7 @@
 //! The read path: choose an instance that may answer, forward, and hold or relay the answer.
 
 mod attempt;
+pub(super) mod budget;
 mod catalog;
 mod choose;
 mod forward;
