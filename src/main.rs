@@ -19,7 +19,7 @@ fn run() -> Result<Exit, Exit> {
     match &cli.command {
         Command::Serve(args) => {
             let config = load(&Flags::from(&args.server))?;
-            log();
+            log(&config.log.level);
             abort_on_panic();
             runtime(Budget::of(&config.resources).workers)?
                 .block_on(async { Ok(cli::serve::serve(&config).await) })
@@ -28,6 +28,8 @@ fn run() -> Result<Exit, Exit> {
             let config = load(&Flags::from(&args.server))?;
             runtime(1)?.block_on(async { Ok(cli::check::check(&config).await) })
         }
+        Command::Config(args) if args.reference => Ok(cli::config::reference()),
+        Command::Config(args) => Ok(cli::config::effective(&load(&Flags::from(&args.server))?)),
         Command::Status(args) => {
             let flags = Flags::from(&args.location);
             let data_dir = config::data_dir(&flags, &config::process_environment).map_err(refuse)?;
@@ -40,9 +42,9 @@ fn load(flags: &Flags) -> Result<Config, Exit> {
     Config::load(flags, &config::process_environment).map_err(refuse)
 }
 
-/// To standard error, for a terminal or the journal; `RUST_LOG` chooses what.
-fn log() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+/// To standard error, for a terminal or the journal.
+fn log(level: &str) {
+    let filter = EnvFilter::new(level);
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_target(false)

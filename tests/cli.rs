@@ -22,7 +22,7 @@ fn help_and_version_end_well_and_go_to_standard_output() {
 
     let (code, out, _) = isochrome(&["--help"], &[]);
     assert_eq!(code, 0);
-    for command in ["serve", "check", "status", "64"] {
+    for command in ["serve", "check", "config", "status", "64"] {
         assert!(out.contains(command), "{out}");
     }
 
@@ -54,11 +54,25 @@ fn a_wrong_configuration_ends_with_64_before_anything_is_created() {
     let dir = tempfile::tempdir().unwrap();
     let data_dir = dir.path().join("data");
     let variables = [("ISOCHROME_WRITE_WAIT_MS", "soon"), ("ISOCHROME_DATA_DIR", data_dir.to_str().unwrap())];
-    for command in ["serve", "check"] {
+    for command in ["serve", "check", "config"] {
         let (code, _, err) = isochrome(&[command, "--listen", "nowhere"], &variables);
         assert_eq!(code, 64, "{err}");
         assert!(err.contains("listen (flag --listen)"), "{err}");
         assert!(err.contains("write.wait_ms (environment variable ISOCHROME_WRITE_WAIT_MS)"), "{err}");
         assert!(!data_dir.exists());
     }
+}
+
+#[test]
+fn config_prints_what_is_in_force_and_what_there_is() {
+    let variables = [("ISOCHROME_READ_WAIT_MS", "12")];
+    let (code, out, err) = isochrome(&["config", "--listen", "0.0.0.0:9"], &variables);
+    assert_eq!((code, err.as_str()), (0, ""));
+    let table: toml::Table = out.parse().unwrap();
+    assert_eq!(table["listen"].as_str(), Some("0.0.0.0:9"));
+    assert_eq!(table["read"]["wait_ms"].as_integer(), Some(12));
+    assert!(out.contains("wait_ms = 12  # environment variable ISOCHROME_READ_WAIT_MS"), "{out}");
+
+    let (code, out, _) = isochrome(&["config", "--reference"], &[("ISOCHROME_LISTEN", "nonsense")]);
+    assert_eq!((code, out), (0, isochrome::config::reference()));
 }

@@ -153,16 +153,16 @@ fn every_problem_is_told_at_once_with_key_source_and_cure() {
         problems,
         [
             "data_dir (flag --data-dir): \"\" is not a path; write one in quotes",
-            "lisen (file FILE): unknown key; did you mean listen?",
+            "lisen (file FILE:1): unknown key; did you mean listen?",
             "listen (environment variable PORT): \"70000\" does not fit here; write a whole number from 0 to 65535",
-            "read (file FILE): is a section; write [read] on a line of its own and its keys below",
+            "read (file FILE:2): is a section; write [read] on a line of its own and its keys below",
             "wal.keep_s (environment variable ISOCHROME_WAL_KEEP_S): \"-1\" does not fit here; \
              write a whole number from 0 to 315360000",
-            "wall (file FILE): unknown key; remove it",
-            "write.acknowledge (file FILE): \"both\" is not known here; write \"one\" or \"all\"",
+            "wall (file FILE:6): unknown key; remove it",
+            "write.acknowledge (file FILE:5): \"both\" is not known here; write \"one\" or \"all\"",
             "write.timeout_ms (environment variable REQUEST_TIMEOUT): \"1h\" does not fit here; \
              write a whole number from 1 to 3600",
-            "write.wait_ms (file FILE): \"soon\" does not fit here; write a whole number from 0 to 600000",
+            "write.wait_ms (file FILE:4): \"soon\" does not fit here; write a whole number from 0 to 600000",
         ]
     );
 }
@@ -233,9 +233,9 @@ fn instances_of_the_file_are_checked_one_by_one() {
         from_file("[[instances]]\nname = 'a'\n[[instances]]\nname = 'b'\nurl = 'http://b:1'\nweight = 2\n")
             .unwrap_err();
     assert_eq!(problems.len(), 2, "{problems:?}");
-    assert!(problems[0].starts_with("instances[0] (file FILE): write each instance as [[instances]]"));
-    assert!(problems[1].starts_with("instances[1].weight (file FILE): unknown key"));
-    assert!(from_file("instances = 'a'").unwrap_err()[0].starts_with("instances (file FILE): write each"));
+    assert!(problems[0].starts_with("instances[0] (file FILE:1): write each instance as [[instances]]"));
+    assert!(problems[1].starts_with("instances[1].weight (file FILE:3): unknown key"));
+    assert!(from_file("instances = 'a'").unwrap_err()[0].starts_with("instances (file FILE:1): write each"));
 }
 
 #[test]
@@ -245,9 +245,9 @@ fn values_are_also_checked_against_each_other() {
     let problems = from_file(file).unwrap_err();
     assert_eq!(problems.len(), 2, "{problems:?}");
     assert!(
-        problems[0].starts_with("write.wait_ms (file FILE): 5000 is longer than write.timeout_ms (4000)")
+        problems[0].starts_with("write.wait_ms (file FILE:2): 5000 is longer than write.timeout_ms (4000)")
     );
-    assert!(problems[1].starts_with("write.max_pending_bytes (file FILE): 2097152 has no room"));
+    assert!(problems[1].starts_with("write.max_pending_bytes (file FILE:5): 2097152 has no room"));
 }
 
 #[test]
@@ -256,4 +256,48 @@ fn the_data_directory_is_found_while_the_rest_is_wrong() {
     let flags = Flags { config: Some(file.path().to_path_buf()), ..Flags::default() };
     assert_eq!(config::data_dir(&flags, &|_| None).unwrap(), PathBuf::from("kept"));
     assert!(Config::load(&flags, &|_| None).is_err());
+}
+
+#[test]
+fn what_is_printed_can_be_used_as_a_file_and_means_the_same() {
+    let file = "allow_reset = true\n[read]\nwait_ms = 7 # seven\n";
+    let variables = [("ISOCHROME_DATA_DIR", "a \"b\"\\c"), ("REQUEST_TIMEOUT", "9")];
+    let flags = with_instances(&["x=http://one:1", "y=http://two:2"]);
+    let printed = load(file, &variables, flags).unwrap().effective();
+    for line in [
+        "data_dir = 'a \"b\"\\c'  # environment variable ISOCHROME_DATA_DIR",
+        "listen = \"127.0.0.1:8000\"  # default",
+        "timeout_ms = 9000  # environment variable REQUEST_TIMEOUT",
+        "# max_workers  # default: the cores",
+        "[[instances]]  # flag --instance",
+    ] {
+        assert!(printed.lines().any(|printed| printed == line), "{line} in {printed}");
+    }
+    assert!(printed.lines().any(|line| line.starts_with("wait_ms = 7  # file /") && line.ends_with(":3")));
+
+    let again = from_file(&printed).unwrap();
+    let values = |text: &str| -> Vec<String> {
+        text.lines().map(|line| line.split("  # ").next().unwrap_or_default().to_owned()).collect()
+    };
+    assert_eq!(values(&again.effective()), values(&printed));
+    assert_eq!(listed(&again), ["x=http://one:1", "y=http://two:2"]);
+    assert_eq!(again.data_dir, PathBuf::from("a \"b\"\\c"));
+    assert!(again.allow_reset);
+}
+
+#[test]
+fn the_reference_document_is_up_to_date() {
+    let written = std::fs::read_to_string("docs/configuration.md").unwrap_or_default();
+    assert!(written == config::reference(), "renew it with: {}", config::RENEW);
+}
+
+#[test]
+fn every_key_is_told_with_its_description() {
+    let reference = config::reference();
+    let rows: Vec<_> = reference.lines().filter(|line| line.starts_with("| `")).collect();
+    assert!(rows.len() > 15, "{rows:?}");
+    for row in rows {
+        let cells: Vec<_> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+        assert!(cells.len() == 4 && cells.iter().all(|cell| cell.len() > 1), "{row}");
+    }
 }

@@ -4,11 +4,12 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::Flags;
+use crate::config::{self, Flags};
 
 const PRECEDENCE: &str = "\
 Every setting can also stand in the configuration file or the environment: flags win over \
-ISOCHROME_SECTION_KEY variables, these over the file, and the file over the defaults.
+ISOCHROME_SECTION_KEY variables, these over the file, and the file over the defaults. \
+`isochrome config --reference` describes them all.
 
 Exit codes: 0 well, 1 failed, 64 the command line or the configuration is wrong.";
 
@@ -35,6 +36,12 @@ pub enum Command {
     #[command(after_help = PRECEDENCE)]
     Check(CheckArgs),
 
+    /// Print the configuration in force, with the source of each value, as a file that can be used
+    ///
+    /// Secrets are left out.
+    #[command(after_help = PRECEDENCE)]
+    Config(ConfigArgs),
+
     /// Show instances, positions, lag and what is pending, from the running process
     #[command(after_help = PRECEDENCE)]
     Status(StatusArgs),
@@ -56,6 +63,18 @@ pub struct CheckArgs {
     pub server: ServerArgs,
 }
 
+/// Arguments of `config`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ConfigArgs {
+    /// The configuration.
+    #[command(flatten)]
+    pub server: ServerArgs,
+
+    /// Print every key with its default, range and meaning instead
+    #[arg(long)]
+    pub reference: bool,
+}
+
 /// Arguments of `status`.
 #[derive(Clone, Debug, Default, Args)]
 pub struct StatusArgs {
@@ -75,8 +94,8 @@ pub struct LocationArgs {
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
-    /// Keep everything that must survive a restart here [default: ./isochrome-data]
-    #[arg(long, value_name = "DIR")]
+    /// The key `data_dir`.
+    #[arg(long, value_name = "DIR", help = config::help("data_dir"))]
     pub data_dir: Option<PathBuf>,
 }
 
@@ -87,8 +106,8 @@ pub struct ServerArgs {
     #[command(flatten)]
     pub location: LocationArgs,
 
-    /// Listen for clients on this address [default: 127.0.0.1:8000]
-    #[arg(long, value_name = "ADDR:PORT")]
+    /// The key `listen`.
+    #[arg(long, value_name = "ADDR:PORT", help = config::help("listen"))]
     pub listen: Option<String>,
 
     /// Use the Chroma server at this URL, under this name; repeat it for each server, the preferred one first
@@ -97,8 +116,8 @@ pub struct ServerArgs {
     #[arg(long = "instance", value_name = "NAME=URL")]
     pub instances: Vec<String>,
 
-    /// Let clients reset the whole database (refused with 403 otherwise)
-    #[arg(long)]
+    /// The key `allow_reset`.
+    #[arg(long, help = config::help("allow_reset"))]
     pub allow_reset: bool,
 }
 

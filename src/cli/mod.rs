@@ -2,6 +2,7 @@
 
 mod args;
 pub mod check;
+pub mod config;
 pub mod serve;
 pub mod status;
 
@@ -10,7 +11,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-pub use args::{CheckArgs, Cli, Command, LocationArgs, ServeArgs, ServerArgs, StatusArgs};
+pub use args::{CheckArgs, Cli, Command, ConfigArgs, LocationArgs, ServeArgs, ServerArgs, StatusArgs};
 
 /// How the process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,14 @@ use std::fmt;
 use std::net::IpAddr;
 
 use super::layers::RawInstance;
+use super::problem::Source;
 use super::reader::Reader;
+
+/// What a list of instances is, for the reference.
+pub(super) const DOC: &str = "\
+The Chroma servers to use, the preferred one first: each with a `name` (letters, digits, `-` and `_`) and a `url`, \
+`http://HOST:PORT`. Without any, two Chroma servers are started and supervised on this machine. The data directory \
+belongs to its instances: keep their names and their order.";
 
 /// The most instances that one Isochrome serves. Every write goes to each of them.
 pub const MAX_INSTANCES: usize = 16;
@@ -18,6 +25,8 @@ pub struct InstanceConfig {
     pub name: String,
     /// Where it is.
     pub url: InstanceUrl,
+    /// Who says so.
+    pub source: Source,
 }
 
 /// The address of a Chroma server: plain HTTP, a host and a port, nothing else.
@@ -111,13 +120,14 @@ pub(super) fn read(reader: &mut Reader) -> Vec<InstanceConfig> {
     let raw = reader.take_instances();
     if raw.len() > MAX_INSTANCES {
         let message = format!("{} instances; at most {MAX_INSTANCES} are served, remove some", raw.len());
-        reader.refuse("instances", message);
+        let source = raw.first().map_or(Source::Default, |instance| instance.source.clone());
+        reader.refuse("instances", source, message);
     }
     let mut list: Vec<InstanceConfig> = Vec::with_capacity(raw.len());
     for instance in raw {
         let RawInstance { key, name, url, source } = instance;
         if let Err(message) = check_name(&name, &list) {
-            reader.refuse_from(&format!("{key}.name"), source.clone(), message);
+            reader.refuse(&format!("{key}.name"), source.clone(), message);
         }
         match InstanceUrl::parse(&url) {
             Ok(url) => {
@@ -126,11 +136,11 @@ pub(super) fn read(reader: &mut Reader) -> Vec<InstanceConfig> {
                         "{url} is the same server as instance {} ({}); each instance needs a server of its own",
                         other.name, other.url
                     );
-                    reader.refuse_from(&format!("{key}.url"), source, message);
+                    reader.refuse(&format!("{key}.url"), source.clone(), message);
                 }
-                list.push(InstanceConfig { name, url });
+                list.push(InstanceConfig { name, url, source });
             }
-            Err(message) => reader.refuse_from(&format!("{key}.url"), source, message),
+            Err(message) => reader.refuse(&format!("{key}.url"), source, message),
         }
     }
     list

@@ -1,74 +1,126 @@
-//! The names of all keys, and the variables under which the environment may set them.
+//! Every key, defined once: what it is for, its type, default and range, whether a running process takes a new value
+//! (`live`), whether it is a `secret`, and what else sets it.
 
-/// One key of the configuration.
-pub(super) struct Key {
-    /// As in the file, with its section: `write.wait_ms`.
-    pub(super) name: &'static str,
-    /// A variable of the predecessor that sets it too, after our own.
-    pub(super) alias: Option<Alias>,
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::define::{Key, Section, sections};
+use super::effective::Values;
+use super::spec::{
+    Spec, Words, address, boolean, millis, path, path_or, seconds, text, whole, whole_or, word,
+};
+
+/// When a write is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acknowledge {
+    /// Once it is durable here and applied on one instance.
+    One,
+    /// Once every instance that can take it has applied it.
+    All,
 }
 
-/// A variable that was known before Isochrome.
-pub(super) struct Alias {
-    pub(super) variable: &'static str,
-    /// What its number is multiplied with to come to the key's unit.
-    pub(super) scale: u64,
+impl Words for Acknowledge {
+    const WORDS: &'static [(&'static str, Self)] = &[("one", Self::One), ("all", Self::All)];
 }
 
-impl Key {
-    const fn new(name: &'static str) -> Self {
-        Self { name, alias: None }
+sections! {
+    /// What stands above all sections.
+    "" General {
+        /// Where everything is kept that must survive a restart.
+        data_dir: PathBuf = "data_dir", path("./isochrome-data").flag("--data-dir");
+        /// Where clients reach us. The variable `PORT` changes the port only.
+        listen: SocketAddr = "listen", address("127.0.0.1:8000").flag("--listen");
+        /// Whether clients may reset everything; otherwise Chroma's reset is answered with its own 403.
+        allow_reset: bool = "allow_reset", boolean(false).live().also("ALLOW_RESET", 1).flag("--allow-reset");
     }
 
-    const fn also(name: &'static str, variable: &'static str, scale: u64) -> Self {
-        Self { name, alias: Some(Alias { variable, scale }) }
+    /// How writes are taken and answered.
+    "write." WriteConfig {
+        /// When a write is answered: `"one"`, once it is durable here and applied on one instance; `"all"`, once every
+        /// instance that is up has applied it.
+        acknowledge: Acknowledge = "acknowledge", word("one").live();
+        /// How long a write waits for an instance before its sender gets 503.
+        wait: Duration = "wait_ms", millis(5_000, &(0..=600_000)).live();
+        /// How long a sender waits at most for the outcome of a write.
+        timeout: Duration = "timeout_ms",
+            millis(60_000, &(1..=3_600_000)).live().also("REQUEST_TIMEOUT", 1_000);
+        /// The largest request body; larger ones get 413, as from Chroma.
+        max_body_bytes: u64 = "max_body_bytes", whole(40 << 20, &(1_024..=1 << 30));
+        /// Bodies of requests under way at most, and never more than a quarter of the memory budget (one body of the
+        /// largest size always fits); beyond it requests wait, then get 503.
+        max_pending_bytes: u64 = "max_pending_bytes", whole(1 << 30, &(1 << 20..=1 << 40));
     }
 
-    /// `ISOCHROME_WRITE_WAIT_MS` for `write.wait_ms`.
-    pub(super) fn variable(&self) -> String {
-        variable(self.name)
+    /// How reads are answered.
+    "read." ReadConfig {
+        /// How long a strong read waits for an instance that is caught up before it gets 503.
+        wait: Duration = "wait_ms", millis(5_000, &(0..=600_000)).live();
+    }
+
+    /// What the log keeps, and in which pieces.
+    "wal." WalConfig {
+        /// How long the outcome of a write can be asked for.
+        keep: Duration = "keep_s", seconds(86_400, &(0..=315_360_000));
+        /// Size at which a file of the log is closed; space is given back by whole files.
+        segment_bytes: u64 = "segment_bytes", whole(64 << 20, &(1 << 20..=1 << 30));
+    }
+
+    /// How instances are watched.
+    "health." HealthConfig {
+        /// Pause between two heartbeats to one instance, 2 s at most.
+        interval: Duration = "interval_ms", millis(500, &(50..=60_000)).also("CHECK_INTERVAL", 1_000);
+    }
+
+    /// The Chroma servers that we start ourselves where no instance is configured.
+    "managed." ManagedConfig {
+        /// The Chroma executable.
+        command: Option<PathBuf> = "command", path_or("`DATA/venv/bin/chroma`, else `chroma` on the path");
+        /// How long a server may take to its first heartbeat.
+        start_timeout: Duration = "start_timeout_ms", millis(60_000, &(1_000..=600_000));
+    }
+
+    /// What we may use of the machine.
+    "resources." ResourcesConfig {
+        /// Memory; from it follow the caches and queues.
+        max_memory_mb: Option<u64> = "max_memory_mb",
+            whole_or("a quarter of the machine's, at least 256", &(64..=1 << 24)).also("MAX_MEMORY_MB", 1);
+        /// Threads.
+        max_workers: Option<u64> = "max_workers", whole_or("the cores", &(1..=4_096)).also("MAX_WORKERS", 1);
+    }
+
+    /// What is logged. Logs hold ids and sizes, never documents or embeddings.
+    "log." LogConfig {
+        /// The least level that is logged: `error`, `warn`, `info`, `debug`, `trace`, or a filter by parts such as
+        /// `info,isochrome::wal=debug`.
+        level: String = "level", text("info", check_filter).live().also("RUST_LOG", 1);
     }
 }
 
-/// The environment variable of a key.
-pub(super) fn variable(key: &str) -> String {
-    format!("ISOCHROME_{}", key.replace('.', "_").to_uppercase())
+fn check_filter(text: &str) -> Result<(), String> {
+    let parsed = tracing_subscriber::EnvFilter::builder().parse(text);
+    parsed.map(|_| ()).map_err(|error| format!("{error}; write error, warn, info, debug or trace"))
 }
 
-/// Every key with one value. `instances` is a list and handled apart.
-pub(super) const KEYS: &[Key] = &[
-    Key::new("data_dir"),
-    Key::new("listen"),
-    Key::also("allow_reset", "ALLOW_RESET", 1),
-    Key::new("write.acknowledge"),
-    Key::new("write.wait_ms"),
-    Key::also("write.timeout_ms", "REQUEST_TIMEOUT", 1_000),
-    Key::new("write.max_body_bytes"),
-    Key::new("write.max_pending_bytes"),
-    Key::new("read.wait_ms"),
-    Key::new("wal.keep_s"),
-    Key::new("wal.segment_bytes"),
-    Key::also("health.interval_ms", "CHECK_INTERVAL", 1_000),
-    Key::new("managed.command"),
-    Key::new("managed.start_timeout_ms"),
-    Key::also("resources.max_memory_mb", "MAX_MEMORY_MB", 1),
-    Key::also("resources.max_workers", "MAX_WORKERS", 1),
-];
+/// Every key of every section.
+pub(super) fn all() -> impl Iterator<Item = &'static Key> {
+    SECTIONS.iter().flat_map(|section| section.keys)
+}
 
 /// The key of this name.
 pub(super) fn find(name: &str) -> Option<&'static Key> {
-    KEYS.iter().find(|key| key.name == name)
+    all().find(|key| key.name == name)
 }
 
 /// Whether a section of this name exists.
 pub(super) fn is_section(name: &str) -> bool {
-    KEYS.iter().any(|key| key.name.split_once('.').is_some_and(|(section, _)| section == name))
+    !name.is_empty() && SECTIONS.iter().any(|section| section.title() == name)
 }
 
 /// The known key that an unknown one was most likely meant to be.
 pub(super) fn nearest(unknown: &str) -> Option<&'static str> {
     let score = |name: &str| strsim::jaro_winkler(unknown, name);
-    KEYS.iter()
+    all()
         .map(|key| key.name)
         .chain(["instances"])
         .max_by(|a, b| score(a).total_cmp(&score(b)))

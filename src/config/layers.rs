@@ -4,8 +4,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::keys::{self, KEYS};
-use super::problem::{Problem, Source};
+use super::define::variable;
+use super::keys;
+use super::lines::Lines;
+use super::problem::{FilePlace, Problem, Source};
 use super::{Environment, Flags};
 
 /// A value before it has a type.
@@ -34,6 +36,10 @@ pub(super) struct RawInstance {
     pub(super) url: String,
     pub(super) source: Source,
 }
+
+/// Instances that the predecessor's variables name.
+pub(super) const LEGACY_INSTANCES: [(&str, &str); 2] =
+    [("primary", "PRIMARY_URL"), ("replica", "REPLICA_URL")];
 
 /// What all layers together say.
 #[derive(Debug, Default)]
@@ -74,7 +80,6 @@ impl Layers {
     }
 
     fn add_file(&mut self, path: &Path, named_by: &Source) {
-        let source = Source::File(path.to_path_buf());
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
             Err(error) => {
@@ -83,34 +88,36 @@ impl Layers {
             }
         };
         match text.parse::<toml::Table>() {
-            Ok(table) => self.add_table(table, &source),
+            Ok(table) => self.add_table(table, &Lines::of(path, &text)),
             Err(error) => {
                 // Not the line itself, which may hold a secret.
                 let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or("");
                 let line = before.matches('\n').count() + 1;
+                let source = Source::File(FilePlace { path: path.to_path_buf(), line: None });
                 let message = format!("line {line} is not valid TOML: {}", error.message());
                 self.refuse("config", &source, message);
             }
         }
     }
 
-    fn add_table(&mut self, table: toml::Table, source: &Source) {
+    fn add_table(&mut self, table: toml::Table, lines: &Lines) {
         for (name, value) in table {
             match value {
-                value if name == "instances" => self.add_file_instances(value, source),
+                value if name == "instances" => self.add_file_instances(value, lines),
                 toml::Value::Table(section) if keys::is_section(&name) => {
                     for (key, value) in section {
-                        self.add_file_value(&format!("{name}.{key}"), value, source);
+                        self.add_file_value(&format!("{name}.{key}"), value, lines);
                     }
                 }
-                value => self.add_file_value(&name, value, source),
+                value => self.add_file_value(&name, value, lines),
             }
         }
     }
 
-    fn add_file_value(&mut self, name: &str, value: toml::Value, source: &Source) {
+    fn add_file_value(&mut self, name: &str, value: toml::Value, lines: &Lines) {
+        let source = lines.source(name);
         if let Some(key) = keys::find(name) {
-            return self.set(key.name, Value::Toml(value), source.clone());
+            return self.set(key.name, Value::Toml(value), source);
         }
         let message = if keys::is_section(name) {
             format!("is a section; write [{name}] on a line of its own and its keys below")
@@ -119,19 +126,20 @@ impl Layers {
         } else {
             "unknown key; remove it".to_owned()
         };
-        self.refuse(name, source, message);
+        self.refuse(name, &source, message);
     }
 
-    fn add_file_instances(&mut self, value: toml::Value, source: &Source) {
+    fn add_file_instances(&mut self, value: toml::Value, lines: &Lines) {
         const SHAPE: &str =
             "write each instance as [[instances]] with name = \"a\" and url = \"http://host:port\"";
         let toml::Value::Array(list) = value else {
-            return self.refuse("instances", source, SHAPE);
+            return self.refuse("instances", &lines.source("instances"), SHAPE);
         };
         for (index, item) in list.into_iter().enumerate() {
             let key = format!("instances[{index}]");
+            let source = lines.source(&key);
             let toml::Value::Table(mut table) = item else {
-                self.refuse(key, source, SHAPE);
+                self.refuse(key, &source, SHAPE);
                 continue;
             };
             let mut text = |field: &str| match table.remove(field) {
@@ -143,27 +151,27 @@ impl Layers {
                     let source = source.clone();
                     self.instances.push(RawInstance { key: key.clone(), name, url, source });
                 }
-                _ => self.refuse(key.clone(), source, SHAPE),
+                _ => self.refuse(key.clone(), &source, SHAPE),
             }
             for unknown in table.keys().filter(|field| !["name", "url"].contains(&field.as_str())) {
-                self.refuse(format!("{key}.{unknown}"), source, "unknown key; an instance has name and url");
+                self.refuse(format!("{key}.{unknown}"), &source, "unknown key; an instance has name and url");
             }
         }
     }
 
     fn add_environment(&mut self, environment: Environment<'_>) {
-        for key in KEYS {
+        for key in keys::all() {
             let own = key.variable();
             if let Some(text) = environment(&own) {
                 self.set(key.name, Value::Text(text), Source::Environment(own));
-            } else if let Some(alias) = &key.alias
+            } else if let Some(alias) = key.traits.alias
                 && let Some(text) = environment(alias.variable)
             {
                 let source = Source::Environment(alias.variable.to_owned());
                 self.set(key.name, Value::Scaled(text, alias.scale), source);
             }
         }
-        let own_listen = environment(&keys::variable("listen"));
+        let own_listen = environment(&variable("listen"));
         if let Some(port) = environment("PORT").filter(|_| own_listen.is_none()) {
             self.set("port", Value::Text(port), Source::Environment("PORT".to_owned()));
         }
@@ -171,12 +179,12 @@ impl Layers {
     }
 
     fn add_environment_instances(&mut self, environment: Environment<'_>) {
-        let own = keys::variable("instances");
+        let own = variable("instances");
         if let Some(list) = environment(&own) {
             let items: Vec<&str> = list.split(',').map(str::trim).filter(|item| !item.is_empty()).collect();
             return self.replace_instances(&items, &Source::Environment(own));
         }
-        let legacy: Vec<RawInstance> = [("primary", "PRIMARY_URL"), ("replica", "REPLICA_URL")]
+        let legacy: Vec<RawInstance> = LEGACY_INSTANCES
             .into_iter()
             .filter_map(|(name, variable)| {
                 Some(RawInstance {
@@ -233,6 +241,6 @@ fn config_file(flags: &Flags, environment: Environment<'_>) -> Option<(PathBuf, 
     if let Some(path) = &flags.config {
         return Some((path.clone(), Source::Flag("--config")));
     }
-    let variable = keys::variable("config");
-    environment(&variable).map(|path| (PathBuf::from(path), Source::Environment(variable)))
+    let name = variable("config");
+    environment(&name).map(|path| (PathBuf::from(path), Source::Environment(name)))
 }

@@ -2,22 +2,42 @@
 //! (the later wins), and validated whole before anything starts.
 //!
 //! Nothing here opens a socket or starts a process; the only I/O is reading the file.
+//!
+//! | room | job |
+//! | --- | --- |
+//! | `keys` | every key, defined once. A new key is one entry there |
+//! | `define`, `spec` | the form of such an entry, and what a key may hold |
+//! | `instances` | the list of instances |
+//! | `layers`, `lines`, `reader`, `values` | from file, environment and flags to checked values with their sources |
+//! | `effective`, `reference` | the values in force, and what is known of all keys, as text |
+//! | `reload` | what a running process takes of a new configuration |
 
+mod define;
+mod effective;
 mod instances;
 mod keys;
 mod layers;
+mod lines;
 mod problem;
 mod reader;
+mod reference;
+mod reload;
+mod spec;
 mod values;
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::PathBuf;
 
 pub use instances::{InstanceConfig, InstanceUrl, MAX_INSTANCES};
-pub use problem::{ConfigErrors, Problem, Source};
+pub use keys::{
+    Acknowledge, HealthConfig, LogConfig, ManagedConfig, ReadConfig, ResourcesConfig, WalConfig, WriteConfig,
+};
+pub use problem::{ConfigErrors, FilePlace, Problem, Source};
+pub use reference::{RENEW, help, reference};
+pub use reload::{Change, Reloaded};
 
+use effective::Values;
+use keys::General;
 use layers::Layers;
 use reader::Reader;
 
@@ -48,13 +68,13 @@ pub fn process_environment(variable: &str) -> Option<String> {
 /// The whole configuration. Every value in it is valid by itself and together with the others.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where everything is kept that must survive a restart. Default `./isochrome-data`.
+    /// Where everything is kept that must survive a restart.
     pub data_dir: PathBuf,
-    /// Where clients reach us. Default `127.0.0.1:8000`.
+    /// Where clients reach us.
     pub listen: SocketAddr,
     /// The servers to use, the preferred one first. Empty: managed servers are started.
     pub instances: Vec<InstanceConfig>,
-    /// Whether Chroma's reset is answered with anything but its 403. Default false.
+    /// Whether Chroma's reset is answered with anything but its 403.
     pub allow_reset: bool,
     /// Section `[write]`.
     pub write: WriteConfig,
@@ -68,120 +88,64 @@ pub struct Config {
     pub managed: ManagedConfig,
     /// Section `[resources]`.
     pub resources: ResourcesConfig,
-    sources: BTreeMap<&'static str, Source>,
-}
-
-/// When a write is answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Acknowledge {
-    /// Once it is durable here and applied on one instance.
-    One,
-    /// Once every instance that can take it has applied it.
-    All,
-}
-
-/// How writes are taken and answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct WriteConfig {
-    /// `acknowledge = "one" | "all"`. Default `"one"`.
-    pub acknowledge: Acknowledge,
-    /// `wait_ms`: how long a write waits for an instance before its sender gets 503. Default 5 s.
-    pub wait: Duration,
-    /// `timeout_ms`: how long a sender waits at most for the outcome of a write. Default 60 s.
-    pub timeout: Duration,
-    /// `max_body_bytes`: the largest request body; larger ones get 413. Default 40 MiB, as Chroma.
-    pub max_body_bytes: u64,
-    /// `max_pending_bytes`: bodies of requests under way, within a quarter of the memory budget; beyond it requests
-    /// wait, then get 503. Default 1 GiB.
-    pub max_pending_bytes: u64,
-}
-
-/// How reads are answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ReadConfig {
-    /// `wait_ms`: how long a strong read waits for an eligible instance before it gets 503. Default 5 s.
-    pub wait: Duration,
-}
-
-/// What the log keeps, and in which pieces.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct WalConfig {
-    /// `keep_s`: how long the outcome of a transaction can be asked for. Default one day.
-    pub keep: Duration,
-    /// `segment_bytes`: size at which a file of bodies is closed; space is given back by whole files. Default 64 MiB.
-    pub segment_bytes: u64,
-}
-
-/// How instances are watched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HealthConfig {
-    /// `interval_ms`: time between two heartbeats to one instance. Default 500 ms.
-    pub interval: Duration,
-}
-
-/// The Chroma servers that we start ourselves.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ManagedConfig {
-    /// `command`: the `chroma` executable. Default: `DATA/venv/bin/chroma`, else `chroma` on PATH.
-    pub command: Option<PathBuf>,
-    /// `start_timeout_ms`: how long a server may take to its first heartbeat. Default 60 s.
-    pub start_timeout: Duration,
-}
-
-/// What we may use of the machine. `None` means: from what there is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ResourcesConfig {
-    /// `max_memory_mb`, also `MAX_MEMORY_MB`.
-    pub max_memory_mb: Option<u64>,
-    /// `max_workers`, also `MAX_WORKERS`.
-    pub max_workers: Option<u64>,
+    /// Section `[log]`.
+    pub log: LogConfig,
+    values: Values,
 }
 
 impl Config {
     /// Puts the configuration together. Gives every problem that it has, not only the first.
     pub fn load(flags: &Flags, environment: Environment<'_>) -> Result<Self, ConfigErrors> {
         let mut reader = Reader::new(Layers::gather(flags, environment));
-        let config = Self {
-            data_dir: read_data_dir(&mut reader),
-            listen: read_listen(&mut reader),
-            instances: instances::read(&mut reader),
-            allow_reset: reader.read("allow_reset", false, values::boolean),
-            write: read_write(&mut reader),
-            read: ReadConfig {
-                wait: reader.read("read.wait_ms", Duration::from_secs(5), values::millis(0..=600_000)),
-            },
-            wal: read_wal(&mut reader),
-            health: HealthConfig {
-                interval: reader.read(
-                    "health.interval_ms",
-                    Duration::from_millis(500),
-                    values::millis(50..=60_000),
-                ),
-            },
-            managed: ManagedConfig {
-                command: reader.read("managed.command", None, |s| values::path(s).map(Some)),
-                start_timeout: reader.read(
-                    "managed.start_timeout_ms",
-                    Duration::from_mins(1),
-                    values::millis(1_000..=600_000),
-                ),
-            },
-            resources: read_resources(&mut reader),
-            sources: BTreeMap::new(),
-        };
-        config.check_together(&mut reader);
-        let sources = reader.finish()?;
-        Ok(Self { sources, ..config })
+        let values = reader.values();
+        let instances = instances::read(&mut reader);
+        let config = Self::of(values, instances);
+        for Problem { key, source, message } in config.problems_together() {
+            reader.refuse(&key, source, message);
+        }
+        reader.finish().map(|()| config)
     }
 
-    /// Where the value of a key (`write.wait_ms`) came from.
+    fn of(values: Values, instances: Vec<InstanceConfig>) -> Self {
+        let General { data_dir, listen, allow_reset } = General::from_values(&values);
+        Self {
+            data_dir,
+            listen,
+            instances,
+            allow_reset,
+            write: WriteConfig::from_values(&values),
+            read: ReadConfig::from_values(&values),
+            wal: WalConfig::from_values(&values),
+            health: HealthConfig::from_values(&values),
+            managed: ManagedConfig::from_values(&values),
+            resources: ResourcesConfig::from_values(&values),
+            log: LogConfig::from_values(&values),
+            values,
+        }
+    }
+
+    /// Where the value of a key (`write.wait_ms`), or the list of `instances`, came from.
     pub fn source(&self, key: &str) -> &Source {
-        self.sources.get(key).unwrap_or(&Source::Default)
+        match self.instances.first() {
+            Some(first) if key == "instances" => &first.source,
+            _ => self.values.source(key),
+        }
     }
 
-    fn check_together(&self, reader: &mut Reader) {
+    /// All of it as TOML that can be used as a file, with the source of each value as a comment. Secrets are not
+    /// in it.
+    pub fn effective(&self) -> String {
+        effective::print(&self.values, &self.instances)
+    }
+
+    /// What is wrong with values that are good by themselves.
+    fn problems_together(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let mut refuse = |key: &str, message: String| {
+            problems.push(Problem { key: key.to_owned(), source: self.source(key).clone(), message });
+        };
         if self.write.wait > self.write.timeout {
-            reader.refuse(
+            refuse(
                 "write.wait_ms",
                 format!(
                     "{} is longer than write.timeout_ms ({}), after which the sender is gone; write a smaller number",
@@ -191,7 +155,7 @@ impl Config {
             );
         }
         if self.write.max_pending_bytes < self.write.max_body_bytes {
-            reader.refuse(
+            refuse(
                 "write.max_pending_bytes",
                 format!(
                     "{} has no room for one body of write.max_body_bytes ({}); write at least that",
@@ -202,7 +166,7 @@ impl Config {
         let listen = instances::canonical_address(&self.listen.ip().to_string(), self.listen.port());
         for instance in &self.instances {
             if instance.url.canonical() == listen {
-                reader.refuse(
+                refuse(
                     "instances",
                     format!(
                         "instance {} ({}) is the address that Isochrome itself listens on; \
@@ -212,6 +176,7 @@ impl Config {
                 );
             }
         }
+        problems
     }
 }
 
@@ -219,51 +184,6 @@ impl Config {
 /// rest of the configuration is being edited.
 pub fn data_dir(flags: &Flags, environment: Environment<'_>) -> Result<PathBuf, ConfigErrors> {
     let mut reader = Reader::new(Layers::gather(flags, environment).only("data_dir"));
-    let data_dir = read_data_dir(&mut reader);
-    reader.finish().map(|_| data_dir)
-}
-
-fn read_data_dir(reader: &mut Reader) -> PathBuf {
-    reader.read("data_dir", Path::new("./isochrome-data").to_path_buf(), values::path)
-}
-
-fn read_listen(reader: &mut Reader) -> SocketAddr {
-    let mut listen = reader.read("listen", SocketAddr::from(([127, 0, 0, 1], 8000)), values::address);
-    if let Some(port) = reader.read_override("listen", "port", values::port) {
-        listen.set_port(port);
-    }
-    listen
-}
-
-fn read_write(reader: &mut Reader) -> WriteConfig {
-    WriteConfig {
-        acknowledge: reader.read(
-            "write.acknowledge",
-            Acknowledge::One,
-            values::choice(&[("one", Acknowledge::One), ("all", Acknowledge::All)]),
-        ),
-        wait: reader.read("write.wait_ms", Duration::from_secs(5), values::millis(0..=600_000)),
-        timeout: reader.read("write.timeout_ms", Duration::from_mins(1), values::millis(1..=3_600_000)),
-        max_body_bytes: reader.read("write.max_body_bytes", 40 << 20, values::integer(1_024..=1 << 30)),
-        max_pending_bytes: reader.read(
-            "write.max_pending_bytes",
-            1 << 30,
-            values::integer(1 << 20..=1 << 40),
-        ),
-    }
-}
-
-fn read_wal(reader: &mut Reader) -> WalConfig {
-    WalConfig {
-        keep: Duration::from_secs(reader.read("wal.keep_s", 86_400, values::integer(0..=315_360_000))),
-        segment_bytes: reader.read("wal.segment_bytes", 64 << 20, values::integer(1 << 20..=1 << 30)),
-    }
-}
-
-fn read_resources(reader: &mut Reader) -> ResourcesConfig {
-    let some = |range| move |s: &layers::Setting| values::integer(range)(s).map(Some);
-    ResourcesConfig {
-        max_memory_mb: reader.read("resources.max_memory_mb", None, some(64..=1 << 24)),
-        max_workers: reader.read("resources.max_workers", None, some(1..=4_096)),
-    }
+    let data_dir = General::from_values(&reader.values()).data_dir;
+    reader.finish().map(|()| data_dir)
 }

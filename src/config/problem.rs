@@ -3,13 +3,28 @@
 use std::fmt;
 use std::path::PathBuf;
 
+/// A line of a configuration file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FilePlace {
+    pub path: PathBuf,
+    /// From 1; `None` where the whole file is meant.
+    pub line: Option<usize>,
+}
+
+impl fmt::Display for FilePlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.path.display())?;
+        self.line.map_or(Ok(()), |line| write!(f, ":{line}"))
+    }
+}
+
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     /// Nobody set it.
     Default,
     /// The configuration file.
-    File(PathBuf),
+    File(FilePlace),
     /// The environment variable of this name.
     Environment(String),
     /// The flag of this name, with its dashes.
@@ -20,7 +35,7 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
-            Self::File(path) => write!(f, "file {}", path.display()),
+            Self::File(place) => write!(f, "file {place}"),
             Self::Environment(variable) => write!(f, "environment variable {variable}"),
             Self::Flag(flag) => write!(f, "flag {flag}"),
         }

@@ -1,72 +1,74 @@
-//! Gives values their types, and collects what is wrong on the way.
+//! Turns what the layers say into checked values, and collects what is wrong on the way.
 
-use std::collections::BTreeMap;
-
-use super::layers::{Layers, RawInstance, Setting};
+use super::effective::Values;
+use super::keys;
+use super::layers::{Layers, RawInstance};
 use super::problem::{ConfigErrors, Problem, Source};
+use super::values::{self, Plain};
 
-/// Hands out typed values. A wrong one is noted and replaced by its default, so that the rest is
+/// Hands out checked values. A wrong one is noted and replaced by its default, so that the rest is
 /// still examined; [`Reader::finish`] then fails.
 pub(super) struct Reader {
     layers: Layers,
-    sources: BTreeMap<&'static str, Source>,
 }
 
 impl Reader {
     pub(super) fn new(layers: Layers) -> Self {
-        Self { layers, sources: BTreeMap::new() }
+        Self { layers }
     }
 
-    /// The value of `key`, or its default.
-    pub(super) fn read<T>(
-        &mut self,
-        key: &'static str,
-        default: T,
-        parse: impl FnOnce(&Setting) -> Result<T, String>,
-    ) -> T {
-        self.read_override(key, key, parse).unwrap_or(default)
+    /// The value of every key.
+    pub(super) fn values(&mut self) -> Values {
+        let mut all = Values::default();
+        for key in keys::all() {
+            let Some(setting) = self.layers.settings.get(key.name) else {
+                all.set(key.name, key.traits.default.into(), Source::Default);
+                continue;
+            };
+            let source = setting.source.clone();
+            let plain = match values::parse(key.traits.kind, setting, key.traits.secret) {
+                Ok(plain) => plain,
+                Err(message) => {
+                    self.refuse(key.name, source.clone(), message);
+                    key.traits.default.into()
+                }
+            };
+            all.set(key.name, plain, source);
+        }
+        self.change_port(&mut all);
+        all
     }
 
-    /// The value that the setting `from` has for `key`, if it is set and good.
-    pub(super) fn read_override<T>(
-        &mut self,
-        key: &'static str,
-        from: &str,
-        parse: impl FnOnce(&Setting) -> Result<T, String>,
-    ) -> Option<T> {
-        let setting = self.layers.settings.get(from)?;
+    /// `PORT` of the predecessor: the port of whatever address is in force.
+    fn change_port(&mut self, all: &mut Values) {
+        let Some(setting) = self.layers.settings.get("port") else {
+            return;
+        };
         let source = setting.source.clone();
-        let parsed = parse(setting);
-        self.sources.insert(key, source);
-        parsed.map_err(|message| self.refuse(key, message)).ok()
+        match values::port(setting) {
+            Ok(port) => {
+                let listen = values::socket_address(all.plain("listen").text()).map(|mut address| {
+                    address.set_port(port);
+                    address.to_string()
+                });
+                all.set("listen", Plain::Text(listen.unwrap_or_default()), source);
+            }
+            Err(message) => self.refuse("listen", source, message),
+        }
     }
 
     /// Takes the raw instances out.
     pub(super) fn take_instances(&mut self) -> Vec<RawInstance> {
-        let instances = std::mem::take(&mut self.layers.instances);
-        if let Some(first) = instances.first() {
-            self.sources.insert("instances", first.source.clone());
-        }
-        instances
+        std::mem::take(&mut self.layers.instances)
     }
 
-    /// Notes a problem with a key that was read before.
-    pub(super) fn refuse(&mut self, key: &str, message: String) {
-        let source = self.sources.get(key).cloned().unwrap_or(Source::Default);
-        self.refuse_from(key, source, message);
-    }
-
-    /// Notes a problem with a value from a known source.
-    pub(super) fn refuse_from(&mut self, key: &str, source: Source, message: String) {
+    /// Notes a problem with a value.
+    pub(super) fn refuse(&mut self, key: &str, source: Source, message: String) {
         self.layers.problems.push(Problem { key: key.to_owned(), source, message });
     }
 
-    /// The sources of all keys that were set, or everything that is wrong.
-    pub(super) fn finish(self) -> Result<BTreeMap<&'static str, Source>, ConfigErrors> {
-        if self.layers.problems.is_empty() {
-            Ok(self.sources)
-        } else {
-            Err(ConfigErrors(self.layers.problems))
-        }
+    /// Everything that is wrong, if anything is.
+    pub(super) fn finish(self) -> Result<(), ConfigErrors> {
+        if self.layers.problems.is_empty() { Ok(()) } else { Err(ConfigErrors(self.layers.problems)) }
     }
 }
