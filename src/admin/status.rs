@@ -139,7 +139,7 @@ impl InstanceStatus {
         let health = app.replication.health(instance.id);
         let counts = app.counters.instance(instance.id);
         let load = instance.turns.view();
-        let pending_since = view.oldest_pending.and(view.oldest_accepted_ms);
+        let pending_since = view.oldest_pending.and_then(|lsn| app.replication.accepted_ms(lsn));
         Self {
             name: instance.name.clone(),
             address: instance.authority.clone(),

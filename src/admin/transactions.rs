@@ -74,7 +74,7 @@ pub(super) async fn transaction(
 }
 
 async fn show(app: &AppState, stored: StoredTransaction) -> Transaction {
-    let there = app.replication.entry_view(stored.lsn).await;
+    let there = app.replication.entry_view(stored.lane.clone(), stored.lsn).await;
     let instances = app.replication.instances().iter();
     let instances = instances.map(|instance| {
         let known = there.iter().flatten().find(|(id, _)| *id == instance.id);

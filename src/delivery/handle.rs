@@ -14,7 +14,7 @@ use crate::instances::health::{Health, Watched};
 use crate::replication::core::Core;
 use crate::replication::event::{Event, ReadId, ReadScope, RefusedRead, Reply};
 use crate::replication::view::{CoreView, StateThere};
-use crate::wal::record::{EntryHead, Lsn};
+use crate::wal::record::{EntryHead, Lane, Lsn};
 use crate::wal::{AppendError, Committed, LogError, NewEntry, StoredTransaction, Wal, WalStats};
 
 /// A write to be logged.
@@ -184,8 +184,14 @@ impl Replication {
     }
 
     /// Where a write stands on each instance; `None` when it is finished everywhere.
-    pub async fn entry_view(&self, lsn: Lsn) -> Option<Vec<(InstanceId, StateThere)>> {
-        self.ask(move |core| core.entry_view(lsn)).await.flatten()
+    pub async fn entry_view(&self, lane: Lane, lsn: Lsn) -> Option<Vec<(InstanceId, StateThere)>> {
+        self.ask(move |core| core.entry_view(&lane, lsn)).await.flatten()
+    }
+
+    /// When a write was accepted: Unix time in milliseconds; `None` when it is finished everywhere.
+    #[must_use]
+    pub fn accepted_ms(&self, lsn: Lsn) -> Option<u64> {
+        self.shared.wal.accepted_ms(lsn)
     }
 
     async fn ask<T: Send + 'static>(&self, look: impl FnOnce(&Core) -> T + Send + 'static) -> Option<T> {

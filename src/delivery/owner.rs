@@ -101,7 +101,7 @@ impl Owner {
                         if let Some(sender) = sender {
                             self.writers.insert(lsn, sender);
                         }
-                        LoggedEntry { lsn, head: Arc::new(head), waited_for }
+                        LoggedEntry { lsn, head, waited_for }
                     })
                     .collect();
                 drop(tickets);

@@ -18,7 +18,8 @@ use crate::instances::health::{Identity, Report, Unfit, Watch, prove};
 use crate::replication::core::{Core, Settings};
 use crate::replication::event::Event;
 use crate::replication::recover::Recovery;
-use crate::wal::record::{Op, Record};
+use crate::wal::record::brief::Work;
+use crate::wal::record::{Lane, Op, Record};
 use crate::wal::{Committed, OpenError, Recovered, Setup, Wal};
 
 /// Why replication can't start.
@@ -143,14 +144,13 @@ fn fits(recovered: &Recovered, names: &[&str]) -> Result<(), String> {
     let created: HashSet<_> = recovered
         .entries
         .iter()
-        .filter(|(_, head)| matches!(head.op, Op::CreateCollection { .. }))
-        .map(|(_, head)| head.lane.clone())
+        .filter(|entry| matches!(&entry.work, Work::Other(op) if matches!(**op, Op::CreateCollection { .. })))
+        .map(|entry| &*entry.lane)
         .collect();
     for (place, name) in names.iter().enumerate() {
         let id = InstanceId(u8::try_from(place).unwrap_or(u8::MAX));
         let lacking = catalog.all_living().into_iter().find(|collection| {
-            !collection.real_ids.contains_key(&id)
-                && !created.contains(&crate::wal::record::Lane::Collection(collection.id))
+            !collection.real_ids.contains_key(&id) && !created.contains(&Lane::Collection(collection.id))
         });
         if let Some(lacking) = lacking {
             return Err(format!(

@@ -39,12 +39,11 @@ fn assert_lane(key: &Lane, lane: &LaneState) {
         }
         let next = lane.index_after(at.applied);
         if let Some(last) = next.checked_sub(1).and_then(|last| lane.entries.get(last)) {
-            assert!(last.verdict.is_some(), "{key:?}: instance {index} applied {} without verdict", last.lsn);
+            assert!(last.is_decided(), "{key:?}: instance {index} applied {} without verdict", last.lsn);
         }
     }
     if let Some(entry) = lane.entries.get(lane.index_after(lane.decided)) {
-        let durable = entry.verdict.as_ref().is_some_and(|decided| decided.durable);
-        assert!(!durable, "{key:?}: {} is decided beyond {}", entry.lsn, lane.decided);
+        assert!(!entry.is_durable(), "{key:?}: {} is decided beyond {}", entry.lsn, lane.decided);
     }
     assert!(
         lane.at.iter().any(|at| at.divergent.is_none()),

@@ -1,7 +1,8 @@
 //! What a schema entry's success changes in the catalog.
 
 use super::core::Core;
-use super::lane::{LaneState, Pending};
+use super::lane::LaneState;
+use super::pending::Pending;
 use crate::catalog::change::CatalogChange;
 use crate::chroma::ids::{CollectionId, InstanceId};
 use crate::wal::record::{Lane, Lsn, Op};
@@ -29,7 +30,7 @@ impl Core {
             }
             Lane::Database { tenant, database } if decides => {
                 let (tenant, database) = (tenant.clone(), database.clone());
-                changes.push(if entry.head.op == Op::CreateDatabase {
+                changes.push(if entry.is(&Op::CreateDatabase) {
                     let id = self.database_id(lsn);
                     CatalogChange::DatabaseCreated { tenant, database, id }
                 } else {
@@ -61,18 +62,18 @@ fn collection_changes(
     (decides, real_id): (bool, Option<u128>),
     changes: &mut Vec<CatalogChange>,
 ) {
-    match &entry.head.op {
-        Op::CreateCollection { tenant, database, name, .. } => {
+    match entry.other() {
+        Some(Op::CreateCollection { tenant, database, name, .. }) => {
             if decides {
                 let (tenant, database, name) = (tenant.clone(), database.clone(), name.clone());
                 changes.push(CatalogChange::CollectionCreated { id, tenant, database, name });
             }
             changes.extend(real_id.map(|real_id| CatalogChange::RealId { id, instance, real_id }));
         }
-        Op::ModifyCollection { new_name: Some(name) } if decides => {
+        Some(Op::ModifyCollection { new_name: Some(name) }) if decides => {
             changes.push(CatalogChange::CollectionRenamed { id, name: name.clone() });
         }
-        Op::DropCollection => {
+        Some(Op::DropCollection) => {
             if decides {
                 changes.push(CatalogChange::CollectionDropped { id });
             }

@@ -4,14 +4,16 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::durable::Later;
 use super::event::{Action, Delivery, DeliveryId, DownReason, Event, LoggedEntry, What};
-use super::lane::{LaneState, Pending};
+use super::lane::LaneState;
+use super::pending::Pending;
 use super::read::WaitingRead;
 use super::schema::SchemaOrder;
 use super::step::Step;
 use super::waiting::Waiting;
 use crate::catalog::Catalog;
 use crate::chroma::ids::InstanceId;
-use crate::wal::record::{Lane, Lsn, Record, RecordKind};
+use crate::wal::record::brief::Work;
+use crate::wal::record::{EntryHead, Lane, Lsn, Op, Record, RecordKind};
 
 /// What the core must know of the configuration.
 #[derive(Clone, Debug)]
@@ -84,8 +86,6 @@ pub struct Core {
     pub(super) instances: Vec<InstanceState>,
     pub(super) catalog: Catalog,
     pub(super) lanes: BTreeMap<Lane, LaneState>,
-    /// The lane of each entry that is not finished.
-    pub(super) lane_of: BTreeMap<Lsn, Lane>,
     pub(super) deliveries: BTreeMap<DeliveryId, InFlight>,
     pub(super) next_delivery: u64,
     pub(super) recorded: u64,
@@ -118,7 +118,6 @@ impl Core {
             now_ms: 0,
             catalog,
             lanes: BTreeMap::new(),
-            lane_of: BTreeMap::new(),
             deliveries: BTreeMap::new(),
             next_delivery: 1,
             recorded: 0,
@@ -168,25 +167,26 @@ impl Core {
 
     pub(super) fn logged(&mut self, entry: LoggedEntry) {
         let LoggedEntry { lsn, head, waited_for } = entry;
+        let EntryHead { lane, op, body_bytes, .. } = head;
         if waited_for {
-            self.waiting.add(lsn, self.now_ms);
+            self.waiting.add(lsn, lane.clone(), self.now_ms);
         }
-        let after = self.order_schema(lsn, &head);
-        let key = head.lane.clone();
-        let lane = self.lane_entry(&key, lsn, &head.op);
-        lane.entries.push_back(Pending {
-            lsn,
-            head,
-            after,
-            verdict: None,
-            resolved: None,
-            resolving: false,
-            suspect: None,
-            failures: 0,
-            moved: false,
-        });
-        self.lane_of.insert(lsn, key.clone());
-        self.dirty.insert(key);
+        self.append(lsn, &lane, Work::of(op, body_bytes));
+        self.dirty.insert(lane);
+    }
+
+    /// Puts an entry at the end of its lane.
+    pub(super) fn append(&mut self, lsn: Lsn, key: &Lane, work: Work) {
+        let after = match &work {
+            Work::Records(_) => Vec::new(),
+            Work::Other(op) => self.order_schema(lsn, key, op),
+        };
+        let creates = matches!(&work, Work::Other(op) if matches!(**op, Op::CreateCollection { .. }));
+        let lane = self.lane_entry(key, lsn, creates);
+        if matches!(work, Work::Other(_)) {
+            lane.others.push_back(lsn);
+        }
+        lane.entries.push_back(Pending::new(lsn, work, after));
     }
 
     fn instance_up(&mut self, instance: InstanceId, proof: u64) {
@@ -284,7 +284,7 @@ impl Core {
             return;
         };
         let records: u64 = entries.iter().filter_map(|lsn| lane.entry(*lsn)).map(record_count).sum();
-        let decided = entries.iter().all(|lsn| lane.entry(*lsn).is_some_and(|entry| entry.verdict.is_some()));
+        let decided = entries.iter().all(|lsn| lane.entry(*lsn).is_some_and(Pending::is_decided));
         let at = &mut lane.at[instance.index()];
         at.in_flight = Some(id);
         at.in_flight_decided = decided;
@@ -360,15 +360,15 @@ impl Core {
             lane.finished = lsn;
             lsns.push(lsn);
         }
+        let others = lane.others_finished();
         let idle = lane.entries.is_empty() && lane.at.iter().all(|at| at.in_flight.is_none());
         let plain = lane.at.iter().all(|at| at.divergent.is_none());
         let keep = !idle || !plain || lane.leader != preferred;
         if !keep {
             self.lanes.remove(key);
         }
-        for lsn in &lsns {
-            self.lane_of.remove(lsn);
-            self.schema.forget(*lsn);
+        for lsn in others {
+            self.schema.forget(lsn);
         }
         if !lsns.is_empty() {
             self.actions.push(Action::Finished { lsns });
@@ -377,7 +377,7 @@ impl Core {
 }
 
 fn record_count(entry: &Pending) -> u64 {
-    match (entry.records(), &entry.resolved) {
+    match (entry.records(), entry.resolved()) {
         (Some(write), _) => u64::from(write.count),
         (None, Some(ids)) => ids.len() as u64,
         (None, None) => 1,

@@ -3,6 +3,7 @@
 use super::core::{Core, InFlight};
 use super::durable::Later;
 use super::event::What;
+use super::pending::Pending;
 use crate::wal::record::{Answer, Lane, Lsn, Record};
 
 /// Indefinite answers after which a write counts as a suspect.
@@ -29,7 +30,7 @@ impl Core {
     /// The catalog decides an entry. A suspect is refused without being tried again, and its instance may hold it.
     pub(super) fn taint(&mut self, key: &Lane, lsn: Lsn) {
         if let Some(lane) = self.lanes.get_mut(key)
-            && let Some(suspected) = lane.entry(lsn).and_then(|entry| entry.suspect)
+            && let Some(suspected) = lane.entry(lsn).and_then(Pending::suspect)
         {
             lane.at[suspected.index()].tainted = true;
         }
@@ -42,9 +43,8 @@ impl Core {
         };
         let mut counts = Vec::new();
         for lsn in &ended.entries {
-            if let Some(entry) = lane.entry_mut(*lsn).filter(|entry| entry.verdict.is_none()) {
-                entry.failures = entry.failures.saturating_add(1);
-                counts.push(entry.failures);
+            if let Some(entry) = lane.entry_mut(*lsn).filter(|entry| !entry.is_decided()) {
+                counts.push(entry.count_failure());
             }
         }
         if counts.iter().any(|count| *count >= SUSPECT_AFTER) {
@@ -59,10 +59,9 @@ impl Core {
         lane.at[ended.instance.index()].doubt = true;
         let mut suspects = Vec::new();
         for lsn in &ended.entries {
-            let entry =
-                lane.entry_mut(*lsn).filter(|entry| entry.verdict.is_none() && entry.suspect.is_none());
+            let entry = lane.entry_mut(*lsn).filter(|entry| !entry.is_decided() && entry.suspect().is_none());
             if let Some(entry) = entry {
-                entry.suspect = Some(ended.instance);
+                entry.set_suspect(ended.instance);
                 suspects.push(*lsn);
             }
         }

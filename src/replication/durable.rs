@@ -50,8 +50,7 @@ impl Core {
             }
             Later::Resolved { lane, lsn, ids } => {
                 if let Some(entry) = self.lanes.get_mut(&lane).and_then(|state| state.entry_mut(lsn)) {
-                    entry.resolved = Some(Arc::new(ids));
-                    entry.resolving = false;
+                    entry.resolve(Arc::new(ids));
                 }
                 self.dirty.insert(lane);
             }
@@ -70,13 +69,12 @@ impl Core {
         };
         lane.decided = lane.decided.max(lsn);
         let Some(entry) = lane.entry_mut(lsn) else { return };
-        let drops = entry.head.op == Op::DropCollection;
-        let Some(decided) = entry.verdict.as_mut() else {
+        let drops = entry.is(&Op::DropCollection);
+        let Some(verdict) = entry.settle() else {
             return;
         };
-        decided.durable = true;
-        let committed = matches!(decided.verdict, Verdict::Committed(_));
-        let answer = decided.verdict.answer().clone();
+        let committed = matches!(verdict, Verdict::Committed(_));
+        let answer = verdict.into_answer();
         if drops && committed {
             lane.dropped_at = Some(lsn);
         }
@@ -88,11 +86,7 @@ impl Core {
     }
 
     /// Looks again at the lanes whose first entry waits for schema entries elsewhere.
-    fn wake_dependents(&mut self) {
-        for lsn in self.schema.dependents() {
-            if let Some(key) = self.lane_of.get(&lsn) {
-                self.dirty.insert(key.clone());
-            }
-        }
+    pub(super) fn wake_dependents(&mut self) {
+        self.dirty.extend(self.schema.dependents().cloned());
     }
 }

@@ -45,7 +45,7 @@ pub enum Event {
 #[derive(Clone, Debug)]
 pub struct LoggedEntry {
     pub lsn: Lsn,
-    pub head: Arc<EntryHead>,
+    pub head: EntryHead,
     /// True where a client waits for the answer.
     pub waited_for: bool,
 }

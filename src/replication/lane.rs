@@ -1,94 +1,11 @@
 //! One lane: its entries, and where each instance stands in it.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::sync::Arc;
 
 use super::event::DeliveryId;
+use super::pending::Pending;
 use crate::chroma::ids::InstanceId;
-use crate::wal::record::{EntryHead, Lsn, Op, RecordWrite, Verdict};
-
-/// A verdict, and whether it is on disk yet.
-#[derive(Clone, Debug)]
-pub struct Decided {
-    pub verdict: Verdict,
-    pub durable: bool,
-}
-
-/// An entry that is not finished on every instance.
-#[derive(Clone, Debug)]
-pub struct Pending {
-    pub lsn: Lsn,
-    pub head: Arc<EntryHead>,
-    /// Schema entries in other lanes that must be applied on an instance before this one is sent there.
-    pub after: Vec<Lsn>,
-    pub verdict: Option<Decided>,
-    /// The ids that a delete by predicate stands for, once durable.
-    pub resolved: Option<Arc<Vec<String>>>,
-    /// The ids were read and wait for the disk.
-    pub resolving: bool,
-    /// Sent to this instance when its writer died; goes alone, and nowhere else.
-    pub suspect: Option<InstanceId>,
-    /// Indefinite answers so far.
-    pub failures: u8,
-    /// Its decision moved once because the leader was slow.
-    pub moved: bool,
-}
-
-/// What an entry asks of an instance that follows the verdicts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// No durable verdict yet.
-    Undecided,
-    /// Nothing: refused, or it changed nothing.
-    Void,
-    Apply,
-    /// Refused, but it fixed the leader's dimension.
-    FixDimension(u32),
-}
-
-impl Pending {
-    /// What the entry asks of an instance that follows.
-    #[must_use]
-    pub fn effect(&self) -> Effect {
-        match &self.verdict {
-            Some(Decided { verdict, durable: true }) => match verdict {
-                Verdict::Committed(_) => Effect::Apply,
-                Verdict::Unchanged(_) | Verdict::Rejected { fixes_dimension: None, .. } => Effect::Void,
-                Verdict::Rejected { fixes_dimension: Some(dimension), .. } => {
-                    Effect::FixDimension(*dimension)
-                }
-            },
-            _ => Effect::Undecided,
-        }
-    }
-
-    /// The record write, where the entry is one.
-    #[must_use]
-    pub fn records(&self) -> Option<&RecordWrite> {
-        match &self.head.op {
-            Op::Records(write) => Some(write),
-            _ => None,
-        }
-    }
-
-    /// True where the entry can touch one of the ids (sorted hashes).
-    #[must_use]
-    pub fn touches(&self, ids: &[u64]) -> bool {
-        match self.records().and_then(|write| write.ids.as_deref()) {
-            Some(own) => own.iter().any(|id| ids.binary_search(id).is_ok()),
-            None => true,
-        }
-    }
-
-    /// True where both may touch the same record, so that one must be settled before the other is sent.
-    #[must_use]
-    pub fn conflicts(&self, other: &Pending) -> bool {
-        match other.records().and_then(|write| write.ids.as_deref()) {
-            Some(ids) => self.touches(ids),
-            None => true,
-        }
-    }
-}
+use crate::wal::record::Lsn;
 
 /// Where one instance stands in a lane.
 #[derive(Clone, Debug, Default)]
@@ -148,6 +65,8 @@ impl LaneAt {
 pub struct LaneState {
     /// In LSN order; an entry leaves from the front when it is finished everywhere.
     pub entries: VecDeque<Pending>,
+    /// Those of them that are no record writes: they can be looked through where the entries are too many.
+    pub others: VecDeque<Lsn>,
     pub at: Vec<LaneAt>,
     pub leader: InstanceId,
     pub leader_since_ms: u64,
@@ -169,6 +88,7 @@ impl LaneState {
     pub fn new(instances: usize, leader: InstanceId, now_ms: u64) -> Self {
         Self {
             entries: VecDeque::new(),
+            others: VecDeque::new(),
             at: vec![LaneAt::default(); instances],
             leader,
             leader_since_ms: now_ms,
@@ -196,6 +116,19 @@ impl LaneState {
     pub fn entry_mut(&mut self, lsn: Lsn) -> Option<&mut Pending> {
         let index = self.position_of(lsn)?;
         self.entries.get_mut(index)
+    }
+
+    /// The entries after a position that are no record writes.
+    pub fn others_after(&self, position: Lsn) -> impl Iterator<Item = &Pending> {
+        let first = self.others.partition_point(|lsn| *lsn <= position);
+        self.others.range(first..).filter_map(|lsn| self.entry(*lsn))
+    }
+
+    /// Takes out, and gives, those of `others` that left the lane.
+    pub fn others_finished(&mut self) -> Vec<Lsn> {
+        let finished = self.finished;
+        let count = self.others.partition_point(|lsn| *lsn <= finished);
+        self.others.drain(..count).collect()
     }
 
     fn position_of(&self, lsn: Lsn) -> Option<usize> {

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use super::core::{Availability, Core};
+use super::pending::Pending;
 use crate::chroma::ids::InstanceId;
 use crate::wal::record::Lane;
 
@@ -21,7 +22,7 @@ impl Core {
         let Some(lane) = self.lanes.get(key) else { return };
         // A suspect goes nowhere else, so the instance that it was sent to decides it once it can write again.
         let first_undecided = lane.entries.get(lane.index_after(lane.decided));
-        if let Some(suspected) = first_undecided.and_then(|entry| entry.suspect)
+        if let Some(suspected) = first_undecided.and_then(Pending::suspect)
             && self.is_up(suspected)
             && lane.at[suspected.index()].divergent.is_none()
         {
@@ -96,15 +97,17 @@ impl Core {
                 continue;
             };
             let movable = lane.leader == instance
-                && entries.iter().filter_map(|lsn| lane.entry(*lsn)).any(|e| e.verdict.is_none() && !e.moved);
+                && entries
+                    .iter()
+                    .filter_map(|lsn| lane.entry(*lsn))
+                    .any(|e| !e.is_decided() && !e.has_moved());
             let better = self.instance_ids().find(|other| {
                 self.is_up(*other) && !slow.contains(other) && lane.at[other.index()].divergent.is_none()
             });
             if let (true, Some(better)) = (movable, better) {
                 if let Some(lane) = self.lanes.get_mut(&key) {
                     let moved = entries.iter().copied();
-                    moved
-                        .for_each(|lsn| lane.entry_mut(lsn).into_iter().for_each(|entry| entry.moved = true));
+                    moved.for_each(|lsn| lane.entry_mut(lsn).into_iter().for_each(Pending::set_moved));
                 }
                 self.lead(&key, better);
             }

@@ -9,6 +9,7 @@
 //! | `event` | the words between the core and its shell |
 //! | `core` | dispatch, and upkeep after every event |
 //! | `lane` | one lane: its entries, and where each instance stands in it |
+//! | `pending` | one entry, small |
 //! | `step` | what a lane's instance does next |
 //! | `run` | which neighbouring writes share a request |
 //! | `outcome` | what the end of a delivery means |
@@ -31,6 +32,7 @@ pub mod event;
 pub mod lane;
 mod leadership;
 mod outcome;
+pub mod pending;
 mod read;
 pub mod recover;
 mod run;

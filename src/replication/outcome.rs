@@ -3,10 +3,12 @@
 use super::core::{Availability, Core, InFlight};
 use super::durable::Later;
 use super::event::{Action, DeliveryId, DeliveryOutcome, What};
-use super::lane::{LaneState, Pending};
+use super::lane::LaneState;
+use super::pending::Pending;
 use crate::catalog::change::CatalogChange;
 use crate::chroma::ids::InstanceId;
 use crate::chroma::rewrite::deleted_body;
+use crate::wal::record::brief::Ruling;
 use crate::wal::record::{Answer, Decision, Lane, Lsn, Outcome, Record, RecordKind, Verdict};
 
 /// First and longest pause after a failure, in milliseconds; doubled in between.
@@ -102,7 +104,7 @@ impl Core {
         (at.doubt, at.failures) = (false, 0);
         at.split = at.split.map(|cap| cap.saturating_mul(2)).filter(|cap| *cap < 512);
         let undecided = undecided(lane, &ended.entries);
-        let fixed = undecided.iter().find_map(|lsn| lane.entry(*lsn)?.records()?.dimension);
+        let fixed = undecided.iter().find_map(|lsn| lane.entry(*lsn)?.records()?.dimension());
         let mut changes = Vec::new();
         if let (None, Some(dimension), Lane::Collection(id)) = (lane.dimension, fixed, &ended.lane) {
             lane.dimension = Some(dimension);
@@ -113,7 +115,7 @@ impl Core {
             .iter()
             .filter_map(|lsn| {
                 let entry = lane.entry(*lsn)?;
-                let own = own_answer(entry).filter(|_| !single || entry.resolved.is_some());
+                let own = own_answer(entry).filter(|_| !single || entry.resolved().is_some());
                 let answer = own.unwrap_or_else(|| answer.clone());
                 Some(Decision { lsn: *lsn, verdict: Verdict::Committed(answer) })
             })
@@ -145,8 +147,8 @@ impl Core {
         };
         (at.doubt, at.failures) = (false, 0);
         let Some(entry) = lane.entry(lsn) else { return };
-        match entry.verdict.as_ref().map(|decided| &decided.verdict) {
-            Some(Verdict::Committed(_)) => {
+        match entry.ruling() {
+            Some(Ruling::Committed) => {
                 let reason = format!("it refused {lsn}, which was committed by verdict: {answer:?}");
                 self.diverged(&ended.lane, ended.instance, reason);
             }
@@ -171,10 +173,10 @@ impl Core {
         let Some(entry) = self.lanes.get_mut(&ended.lane).and_then(|lane| lane.entry_mut(lsn)) else {
             return;
         };
-        if entry.resolved.is_some() || entry.resolving {
+        if entry.resolved().is_some() || entry.is_resolving() {
             return;
         }
-        entry.resolving = true;
+        entry.set_resolving();
         let later = Later::Resolved { lane: ended.lane.clone(), lsn, ids: ids.clone() };
         self.record(Record::Resolved { lsn, ids }, later);
     }
@@ -206,7 +208,7 @@ impl Core {
     ) {
         let Some(lane) = self.lanes.get(key) else { return };
         let decisions = match lane.entry(lsn) {
-            Some(entry) if entry.verdict.is_none() => vec![Decision { lsn, verdict }],
+            Some(entry) if !entry.is_decided() => vec![Decision { lsn, verdict }],
             _ => Vec::new(),
         };
         self.applied(key, instance, lsn, decisions, changes);
@@ -226,8 +228,7 @@ impl Core {
         };
         for decision in &decisions {
             if let Some(entry) = lane.entry_mut(decision.lsn) {
-                entry.verdict =
-                    Some(super::lane::Decided { verdict: decision.verdict.clone(), durable: false });
+                entry.decide(decision.verdict.clone());
             }
         }
         let at = &mut lane.at[instance.index()];
@@ -247,21 +248,17 @@ impl Core {
 }
 
 fn was_refused(lane: &LaneState, lsn: Lsn) -> bool {
-    let verdict = lane.entry(lsn).and_then(|entry| entry.verdict.as_ref());
-    verdict.is_some_and(|decided| matches!(decided.verdict, Verdict::Rejected { .. }))
+    let ruling = lane.entry(lsn).and_then(Pending::ruling);
+    matches!(ruling, Some(Ruling::Refused | Ruling::FixesDimension(_)))
 }
 
 fn undecided(lane: &LaneState, entries: &[Lsn]) -> Vec<Lsn> {
-    entries
-        .iter()
-        .filter(|lsn| lane.entry(**lsn).is_some_and(|entry| entry.verdict.is_none()))
-        .copied()
-        .collect()
+    entries.iter().filter(|lsn| lane.entry(**lsn).is_some_and(|entry| !entry.is_decided())).copied().collect()
 }
 
 /// The answer that Chroma gives to the entry alone, where it follows from the entry.
 fn own_answer(entry: &Pending) -> Option<Answer> {
-    if let Some(ids) = &entry.resolved {
+    if let Some(ids) = entry.resolved() {
         return Some(Answer { status: 200, body: deleted_body(ids.len() as u64) });
     }
     let write = entry.records()?;

@@ -6,7 +6,8 @@
 
 use super::core::{Availability, Core};
 use super::event::{Action, ReadId, ReadScope, RefusedRead};
-use super::lane::{Effect, LaneState};
+use super::lane::LaneState;
+use super::pending::{Effect, Pending};
 use crate::chroma::ids::{CollectionId, InstanceId};
 use crate::wal::record::{Lane, Lsn, Op};
 
@@ -92,7 +93,7 @@ impl Core {
                 Lane::Collection(id) => match self.catalog.known(*id) {
                     Some(known) => known.tenant == tenant && known.database == database,
                     None => lane.entries.front().is_some_and(|entry| {
-                        matches!(&entry.head.op, Op::CreateCollection { tenant: t, database: d, .. }
+                        matches!(entry.other(), Some(Op::CreateCollection { tenant: t, database: d, .. })
                         if t == tenant && d == database)
                     }),
                 },
@@ -138,27 +139,31 @@ fn suitability_in(
     }
     let others = lane.at.iter().enumerate().filter(|(index, _)| *index != instance.index());
     let seen_elsewhere = others.map(|(_, other)| other.seen).max().unwrap_or(Lsn(0));
-    let (mut looked_at, start) = (0, lane.index_after(at.applied));
-    for entry in lane.entries.range(start..) {
-        looked_at += 1;
-        let matters = match entry.effect() {
-            Effect::Void => false,
-            Effect::Undecided => entry.lsn <= seen_elsewhere,
-            Effect::Apply | Effect::FixDimension(_) => true,
-        };
-        let visible = match ids {
-            Some(ids) => entry.touches(ids),
-            None => !schema_only || !matches!(entry.head.op, Op::Records(_) | Op::DeleteWhere),
-        };
-        if (matters && visible) || looked_at > LOOKED_AT {
-            return Suitability::Behind;
-        }
-        if entry.lsn > lane.decided.max(seen_elsewhere) {
-            break;
-        }
-    }
+    let last = lane.decided.max(seen_elsewhere);
+    let lacks = |entry: &Pending| match entry.effect() {
+        Effect::Void => false,
+        Effect::Undecided if entry.lsn > seen_elsewhere => false,
+        _ => ids.is_none_or(|ids| entry.touches(ids)),
+    };
+    let behind = if schema_only {
+        let schema = lane.others_after(at.applied).filter(|entry| !entry.is(&Op::DeleteWhere));
+        lacks_any(schema, last, lacks)
+    } else {
+        lacks_any(lane.entries.range(lane.index_after(at.applied)..), last, lacks)
+    };
     match at.in_flight {
+        _ if behind => Suitability::Behind,
         Some(_) if !at.in_flight_decided => Suitability::Busy,
         _ => Suitability::Quiet,
     }
+}
+
+/// True where one of the entries up to `last` is lacking, or they are too many to tell.
+fn lacks_any<'a>(
+    entries: impl Iterator<Item = &'a Pending>,
+    last: Lsn,
+    lacks: impl Fn(&Pending) -> bool,
+) -> bool {
+    let mut entries = entries.take_while(|entry| entry.lsn <= last);
+    entries.by_ref().take(LOOKED_AT).any(lacks) || entries.next().is_some()
 }

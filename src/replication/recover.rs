@@ -4,32 +4,34 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::core::{Core, Settings};
-use super::event::{Action, LoggedEntry};
-use super::lane::{Decided, Effect};
+use super::event::Action;
+use super::lane::LaneState;
+use super::pending::Effect;
 use crate::catalog::Catalog;
 use crate::chroma::ids::InstanceId;
-use crate::wal::record::{EntryHead, Lane, Lsn, Op, Verdict};
+use crate::wal::record::brief::{Brief, Ruling};
+use crate::wal::record::{Lane, Lsn, Op};
 
 /// What the log held at the start.
 #[derive(Clone, Debug, Default)]
 pub struct Recovery {
     pub catalog: Catalog,
     /// Entries that may not be finished, in order; finished ones may be among them.
-    pub entries: Vec<(Lsn, EntryHead)>,
-    /// Their verdicts; those of finished ones may be missing.
-    pub decisions: HashMap<Lsn, Verdict>,
+    pub entries: Vec<Brief>,
+    /// Their verdicts, in order; those of finished ones may be missing.
+    pub decisions: Vec<(Lsn, Ruling)>,
     pub resolved: HashMap<Lsn, Vec<String>>,
     /// Applied positions; a missing one means that the lane's first entry is not applied there.
     pub positions: BTreeMap<(Lane, InstanceId), Lsn>,
     pub divergent: Vec<(Lane, InstanceId, String)>,
-    pub suspects: Vec<(Lsn, InstanceId)>,
+    pub suspects: BTreeMap<Lsn, InstanceId>,
 }
 
 impl Core {
     /// Builds the core, and gives the actions that the state asks for at once.
     #[must_use]
-    pub fn recover(settings: Settings, now_ms: u64, recovery: Recovery) -> (Self, Vec<Action>) {
-        let mut core = Self::new(settings, recovery.catalog);
+    pub fn recover(settings: Settings, now_ms: u64, mut recovery: Recovery) -> (Self, Vec<Action>) {
+        let mut core = Self::new(settings, std::mem::take(&mut recovery.catalog));
         core.now_ms = now_ms;
         let mut decided: BTreeMap<Lane, Lsn> = BTreeMap::new();
         for ((lane, _), lsn) in &recovery.positions {
@@ -38,38 +40,17 @@ impl Core {
         }
         let mut finished = Vec::new();
         core.schema.names_unknown = true;
-        for (lsn, head) in recovery.entries {
+        for Brief { lsn, lane: key, work } in recovery.entries {
             // Whoever applied it had its verdict; a verdict is forgotten only when the entry is finished.
-            let applied = decided.get(&head.lane).is_some_and(|furthest| *furthest >= lsn);
-            if applied && !recovery.decisions.contains_key(&lsn) {
+            let applied = decided.get(&*key).is_some_and(|furthest| *furthest >= lsn);
+            let ruling = ruling(&recovery.decisions, lsn);
+            if applied && ruling.is_none() {
                 finished.push(lsn);
                 continue;
             }
-            core.logged(LoggedEntry { lsn, head: Arc::new(head), waited_for: false });
-            let Some(lane) = core.lane_of.get(&lsn).and_then(|key| core.lanes.get_mut(key)) else {
-                continue;
-            };
-            let Some(entry) = lane.entry_mut(lsn) else {
-                continue;
-            };
-            entry.resolved = recovery.resolved.get(&lsn).cloned().map(Arc::new);
-            let drops = entry.head.op == Op::DropCollection;
-            if let Some(verdict) = recovery.decisions.get(&lsn) {
-                let committed = matches!(verdict, Verdict::Committed(_));
-                entry.verdict = Some(Decided { verdict: verdict.clone(), durable: true });
-                lane.decided = lsn;
-                if drops && committed {
-                    lane.dropped_at = Some(lsn);
-                }
-            }
-        }
-        for (lsn, suspected) in recovery.suspects {
-            let Some(lane) = core.lane_of.get(&lsn).and_then(|key| core.lanes.get_mut(key)) else { continue };
-            if let Some(entry) = lane.entry_mut(lsn) {
-                entry.suspect = Some(suspected);
-                let refused = entry.effect() == Effect::Void;
-                lane.at[suspected.index()].tainted |= refused;
-            }
+            core.append(lsn, &key, work);
+            let Some(lane) = core.lanes.get_mut(&*key) else { continue };
+            lane.recover_last(ruling, recovery.resolved.remove(&lsn), recovery.suspects.get(&lsn).copied());
         }
         for (key, instance, reason) in recovery.divergent {
             if let Some(lane) = core.lanes.get_mut(&key) {
@@ -100,4 +81,37 @@ impl Core {
             }
         }
     }
+}
+
+impl LaneState {
+    /// What the log tells of the entry that was just appended.
+    fn recover_last(
+        &mut self,
+        ruling: Option<Ruling>,
+        resolved: Option<Vec<String>>,
+        suspect: Option<InstanceId>,
+    ) {
+        let Some(entry) = self.entries.back_mut() else { return };
+        let lsn = entry.lsn;
+        if let Some(ids) = resolved {
+            entry.resolve(Arc::new(ids));
+        }
+        if let Some(ruling) = ruling {
+            entry.settled(ruling);
+            self.decided = lsn;
+            if entry.is(&Op::DropCollection) && ruling == Ruling::Committed {
+                self.dropped_at = Some(lsn);
+            }
+        }
+        if let Some(suspected) = suspect {
+            entry.set_suspect(suspected);
+            let refused = entry.effect() == Effect::Void;
+            self.at[suspected.index()].tainted |= refused;
+        }
+    }
+}
+
+fn ruling(decisions: &[(Lsn, Ruling)], lsn: Lsn) -> Option<Ruling> {
+    let place = decisions.binary_search_by_key(&lsn, |(decided, _)| *decided).ok()?;
+    Some(decisions[place].1)
 }

@@ -1,9 +1,11 @@
 //! Which neighbouring writes share a request.
 
 use super::core::Core;
-use super::lane::{Effect, LaneState, Pending};
+use super::lane::LaneState;
+use super::pending::{Effect, Pending};
 use crate::chroma::ids::InstanceId;
-use crate::wal::record::{Encoding, Lsn, RecordKind, RecordWrite};
+use crate::wal::record::brief::Write;
+use crate::wal::record::{Encoding, Lsn, RecordKind};
 
 impl Core {
     /// The run that begins with `first` at an instance: neighbours of one kind and encoding, bounded by records,
@@ -13,7 +15,7 @@ impl Core {
         let Some(write) = first.records() else {
             return entries;
         };
-        if first.suspect.is_some() || !joinable(write, lane.dimension) {
+        if first.suspect().is_some() || !joinable(write, lane.dimension) {
             return entries;
         }
         let at = &lane.at[instance.index()];
@@ -21,7 +23,7 @@ impl Core {
         let mut room = Room {
             entries: at.split.unwrap_or(usize::MAX).saturating_sub(1),
             records: self.run_records(instance, write.kind).saturating_sub(write.count),
-            bytes: self.settings.run_bytes.saturating_sub(first.head.body_bytes),
+            bytes: self.settings.run_bytes.saturating_sub(write.body_bytes()),
         };
         let mut encoding = write.encoding;
         for entry in lane.entries.range(lane.index_after(first.lsn)..) {
@@ -30,15 +32,15 @@ impl Core {
             }
             let Some(next) = entry.records() else { break };
             let alike = next.kind == write.kind
-                && entry.suspect.is_none()
+                && entry.suspect().is_none()
                 && entry.effect() == first.effect()
-                && entry.verdict.is_some() == first.verdict.is_some()
+                && entry.is_decided() == first.is_decided()
                 && joinable(next, lane.dimension);
             let Some(joined) = join(write.kind, encoding, next.encoding).filter(|_| alike) else {
                 break;
             };
             let clear = !lane.entries.range(unsaved.clone()).any(|earlier| entry.conflicts(earlier));
-            if !clear || !room.take(entry, next) {
+            if !clear || !room.take(next) {
                 break;
             }
             encoding = joined;
@@ -63,12 +65,12 @@ struct Room {
 }
 
 impl Room {
-    fn take(&mut self, entry: &Pending, write: &RecordWrite) -> bool {
-        let fits = self.entries > 0 && self.records >= write.count && self.bytes >= entry.head.body_bytes;
+    fn take(&mut self, write: &Write) -> bool {
+        let fits = self.entries > 0 && self.records >= write.count && self.bytes >= write.body_bytes();
         if fits {
             self.entries -= 1;
             self.records -= write.count;
-            self.bytes -= entry.head.body_bytes;
+            self.bytes -= write.body_bytes();
         }
         fits
     }
@@ -76,10 +78,10 @@ impl Room {
 
 /// True where the write can't be rejected, so that it may share a request. While the dimension is unset, a write with
 /// embeddings goes alone: it may be the one that fixes it.
-fn joinable(write: &RecordWrite, dimension: Option<u32>) -> bool {
+fn joinable(write: &Write, dimension: Option<u32>) -> bool {
     let fits = match write.encoding {
         Encoding::None => true,
-        _ => dimension.is_some() && write.dimension == dimension,
+        _ => dimension.is_some() && write.dimension() == dimension,
     };
     write.provable && write.count > 0 && fits
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::core::Core;
 use super::lane::LaneState;
-use crate::wal::record::{EntryHead, Lane, Lsn, Op};
+use crate::wal::record::{Lane, Lsn, Op};
 
 /// A name that schema entries can meet in.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,7 +21,8 @@ pub(super) struct SchemaOrder {
     exclusive: BTreeMap<Name, BTreeSet<Lsn>>,
     /// Entries that need the name to stay as it is.
     shared: BTreeMap<Name, BTreeSet<Lsn>>,
-    names: BTreeMap<Lsn, Vec<Name>>,
+    /// The lanes of these entries, and the names.
+    noted: BTreeMap<Lsn, (Lane, Vec<Name>)>,
     /// Entries that wait, or waited, for others.
     dependents: BTreeSet<Lsn>,
     /// True while the log's entries are taken in again: what a collection was called before a rename that is not
@@ -31,7 +32,7 @@ pub(super) struct SchemaOrder {
 
 impl SchemaOrder {
     /// Notes an entry; gives the unfinished ones that it comes after.
-    fn add(&mut self, lsn: Lsn, exclusive: Vec<Name>, shared: Vec<Name>) -> Vec<Lsn> {
+    fn add(&mut self, lsn: Lsn, lane: &Lane, exclusive: Vec<Name>, shared: Vec<Name>) -> Vec<Lsn> {
         let mut after = BTreeSet::new();
         for name in &exclusive {
             after.extend(self.exclusive.get(name).into_iter().flatten());
@@ -40,13 +41,13 @@ impl SchemaOrder {
         for name in &shared {
             after.extend(self.exclusive.get(name).into_iter().flatten());
         }
-        after.remove(&lsn);
+        after.retain(|other| self.lane_of(*other).is_some_and(|other| other != lane));
         for (side, names) in [(&mut self.exclusive, &exclusive), (&mut self.shared, &shared)] {
             for name in names {
                 side.entry(name.clone()).or_default().insert(lsn);
             }
         }
-        self.names.insert(lsn, [exclusive, shared].concat());
+        self.noted.insert(lsn, (lane.clone(), [exclusive, shared].concat()));
         if !after.is_empty() {
             self.dependents.insert(lsn);
         }
@@ -56,7 +57,8 @@ impl SchemaOrder {
     /// Forgets a finished entry.
     pub(super) fn forget(&mut self, lsn: Lsn) {
         self.dependents.remove(&lsn);
-        for name in self.names.remove(&lsn).unwrap_or_default() {
+        let Some((_, names)) = self.noted.remove(&lsn) else { return };
+        for name in names {
             for side in [&mut self.exclusive, &mut self.shared] {
                 if let Some(lsns) = side.get_mut(&name) {
                     lsns.remove(&lsn);
@@ -68,15 +70,20 @@ impl SchemaOrder {
         }
     }
 
-    /// Entries that wait, or waited, for others.
-    pub(super) fn dependents(&self) -> impl Iterator<Item = Lsn> + use<> {
-        self.dependents.clone().into_iter()
+    /// The lanes of entries that wait, or waited, for others.
+    pub(super) fn dependents(&self) -> impl Iterator<Item = &Lane> {
+        self.dependents.iter().filter_map(|lsn| self.lane_of(*lsn))
+    }
+
+    /// The lane of an unfinished entry that touches names.
+    pub(super) fn lane_of(&self, lsn: Lsn) -> Option<&Lane> {
+        self.noted.get(&lsn).map(|(lane, _)| lane)
     }
 }
 
 impl Core {
     /// The lane that an entry goes to, made where there is none.
-    pub(super) fn lane_entry(&mut self, key: &Lane, lsn: Lsn, op: &Op) -> &mut LaneState {
+    pub(super) fn lane_entry(&mut self, key: &Lane, lsn: Lsn, creates: bool) -> &mut LaneState {
         let (leader, instances, now_ms) = (self.preferred(), self.settings.instances, self.now_ms);
         let catalog = &self.catalog;
         self.lanes.entry(key.clone()).or_insert_with(|| {
@@ -87,7 +94,6 @@ impl Core {
             if let Lane::Collection(id) = key {
                 let living = catalog.living(*id);
                 lane.dimension = living.and_then(|collection| collection.dimension);
-                let creates = matches!(op, Op::CreateCollection { .. });
                 lane.dropped_at = (living.is_none() && !creates).then_some(Lsn(0));
             }
             lane
@@ -95,14 +101,14 @@ impl Core {
     }
 
     /// The schema entries in other lanes that an entry waits for.
-    pub(super) fn order_schema(&mut self, lsn: Lsn, head: &EntryHead) -> Vec<Lsn> {
-        let (exclusive, shared) = match (&head.lane, &head.op) {
+    pub(super) fn order_schema(&mut self, lsn: Lsn, key: &Lane, op: &Op) -> Vec<Lsn> {
+        let (exclusive, shared) = match (key, op) {
             (Lane::Tenant { tenant }, _) => (vec![Name::Tenant(tenant.clone())], vec![]),
             (Lane::Database { tenant, database }, _) => {
                 (vec![Name::Database(tenant.clone(), database.clone())], vec![Name::Tenant(tenant.clone())])
             }
             (Lane::Collection(_), Op::CreateCollection { tenant, database, name, .. }) => {
-                let lane = self.lane_entry(&head.lane, lsn, &head.op);
+                let lane = self.lane_entry(key, lsn, true);
                 lane.names.insert(name.clone());
                 collection_names(tenant, database, [name.clone()])
             }
@@ -112,10 +118,10 @@ impl Core {
                 };
                 let (tenant, database, current) =
                     (known.tenant.clone(), known.database.clone(), known.name.clone());
-                let drops = head.op == Op::DropCollection;
-                let lane = self.lane_entry(&head.lane, lsn, &head.op);
+                let drops = *op == Op::DropCollection;
+                let lane = self.lane_entry(key, lsn, false);
                 lane.names.insert(current);
-                match &head.op {
+                match op {
                     Op::ModifyCollection { new_name: Some(name) } => _ = lane.names.insert(name.clone()),
                     _ if drops => {}
                     _ => return Vec::new(),
@@ -129,9 +135,7 @@ impl Core {
             }
             (Lane::Collection(_), _) => return Vec::new(),
         };
-        let mut after = self.schema.add(lsn, exclusive, shared);
-        after.retain(|other| self.lane_of.get(other).is_some_and(|lane| *lane != head.lane));
-        after
+        self.schema.add(lsn, key, exclusive, shared)
     }
 }
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::core::Core;
 use super::event::What;
-use super::lane::{Effect, LaneState, Pending};
+use super::lane::LaneState;
+use super::pending::{Effect, Pending};
 use crate::catalog::change::CatalogChange;
 use crate::chroma::error::{ApiError, CHROMA};
 use crate::chroma::ids::{CollectionId, InstanceId};
@@ -58,13 +59,12 @@ impl Core {
             return Step::Wait;
         }
         let before = at.applied;
-        self.skip_voids(key, instance);
+        if self.skip_voids(key, instance) > before {
+            self.wake_dependents();
+        }
         let Some(lane) = self.lanes.get(key) else {
             return Step::Wait;
         };
-        if lane.at[instance.index()].applied > before {
-            self.dirty.extend(self.schema.dependents().filter_map(|lsn| self.lane_of.get(&lsn).cloned()));
-        }
         let Some(entry) = lane.entries.get(lane.index_after(lane.at[instance.index()].applied)) else {
             return Step::Wait;
         };
@@ -80,7 +80,7 @@ impl Core {
                 Some(real_id) => Step::send(entry, What::FixDimension { dimension, real_id }),
                 None => Step::Wait,
             },
-            Effect::Undecided if entry.verdict.is_none() && lane.leader == instance => {
+            Effect::Undecided if !entry.is_decided() && lane.leader == instance => {
                 self.decide(key, lane, entry, instance)
             }
             Effect::Undecided | Effect::Void => Step::Wait,
@@ -95,7 +95,7 @@ impl Core {
         if lane.entries.range(unsaved).any(|earlier| entry.conflicts(earlier)) {
             return false;
         }
-        entry.after.iter().all(|lsn| match self.lane_of.get(lsn).and_then(|key| self.lanes.get(key)) {
+        entry.after().iter().all(|lsn| match self.schema.lane_of(*lsn).and_then(|key| self.lanes.get(key)) {
             Some(other) => {
                 let there = &other.at[instance.index()];
                 there.applied_durable >= *lsn || there.divergent.is_some()
@@ -104,31 +104,32 @@ impl Core {
         })
     }
 
-    /// Moves the position over entries that are void there: refused ones, and what a drop makes needless.
-    fn skip_voids(&mut self, key: &Lane, instance: InstanceId) {
+    /// Moves the position over entries that are void there: refused ones, and what a drop makes needless. Gives the
+    /// position.
+    fn skip_voids(&mut self, key: &Lane, instance: InstanceId) -> Lsn {
         let real_id = self.real_id(key, instance);
         let Some(lane) = self.lanes.get_mut(key) else {
-            return;
+            return Lsn(0);
         };
         loop {
             let at = &lane.at[instance.index()];
             let Some(entry) = lane.entries.get(lane.index_after(at.applied)) else {
-                return;
+                return at.applied;
             };
             let lsn = entry.lsn;
             let ends = lane.dropped_at.is_some_and(|dropped| lsn <= dropped);
-            let void = match (real_id, &entry.head.op) {
+            let void = match (real_id, entry.other()) {
                 _ if entry.effect() == Effect::Void => true,
                 _ if !ends => false,
                 // Others may wait for the name that it gives away there.
-                (Some(_), Op::ModifyCollection { new_name: Some(_) } | Op::DropCollection) => false,
+                (Some(_), Some(Op::ModifyCollection { new_name: Some(_) } | Op::DropCollection)) => false,
                 (Some(_), _) => true,
                 // The create was void there too, and is finished.
-                (None, Op::DropCollection) => at.unsaved.is_empty(),
+                (None, Some(Op::DropCollection)) => at.unsaved.is_empty(),
                 (None, _) => false,
             };
             if !void {
-                return;
+                return at.applied;
             }
             lane.at[instance.index()].skip_to(lsn);
             self.dirty.insert(key.clone());
@@ -144,9 +145,8 @@ impl Core {
 
     /// The leader's step for an undecided entry.
     fn decide(&self, key: &Lane, lane: &LaneState, entry: &Pending, instance: InstanceId) -> Step {
-        if let Some(suspected) = entry.suspect {
-            let dropped_later =
-                lane.entries.iter().any(|other| other.lsn > entry.lsn && other.head.op == Op::DropCollection);
+        if let Some(suspected) = entry.suspect() {
+            let dropped_later = lane.others_after(entry.lsn).any(|other| other.is(&Op::DropCollection));
             return match key {
                 Lane::Collection(id) if dropped_later => {
                     Step::refuse(entry, &ApiError::collection_id_not_found(id.uuid()))
@@ -160,18 +160,18 @@ impl Core {
         {
             return Step::refuse(entry, &self.gone(*id, entry));
         }
-        match &entry.head.op {
-            Op::CreateCollection { tenant, database, name, get_or_create } => self
+        match entry.other() {
+            Some(Op::CreateCollection { tenant, database, name, get_or_create }) => self
                 .decide_create(entry, instance, (tenant, database, name), *get_or_create)
                 .unwrap_or_else(|| self.request(key, lane, entry, instance)),
-            Op::CreateDatabase | Op::DropDatabase | Op::CreateTenant => {
-                match self.certain_refusal(key, &entry.head.op) {
+            Some(op @ (Op::CreateDatabase | Op::DropDatabase | Op::CreateTenant)) => {
+                match self.certain_refusal(key, op) {
                     Some(error) => Step::refuse(entry, &error),
                     None => self.request(key, lane, entry, instance),
                 }
             }
-            Op::DropTenant => self.decide_drop_tenant(key, entry),
-            Op::DeleteWhere => self.decide_delete_where(key, lane, entry, instance),
+            Some(Op::DropTenant) => self.decide_drop_tenant(key, entry),
+            Some(Op::DeleteWhere) => self.decide_delete_where(key, lane, entry, instance),
             _ => self.request(key, lane, entry, instance),
         }
     }
@@ -192,7 +192,7 @@ impl Core {
     /// Chroma names the collection by what the path of the request names it.
     fn gone(&self, id: CollectionId, entry: &Pending) -> ApiError {
         match self.catalog.known(id) {
-            Some(collection) if entry.head.op == Op::DropCollection => {
+            Some(collection) if entry.is(&Op::DropCollection) => {
                 ApiError::collection_not_found(&collection.name)
             }
             _ => ApiError::collection_id_not_found(id.uuid()),
@@ -250,13 +250,13 @@ impl Core {
         entry: &Pending,
         instance: InstanceId,
     ) -> Step {
-        match (&entry.resolved, self.real_id(key, instance)) {
+        match (entry.resolved(), self.real_id(key, instance)) {
             (Some(ids), _) if ids.is_empty() => {
                 let answer = Answer { status: 200, body: deleted_body(0) };
                 Step::Decide { lsn: entry.lsn, verdict: Verdict::Unchanged(answer), changes: Vec::new() }
             }
             (Some(_), _) => self.request(key, lane, entry, instance),
-            (None, Some(real_id)) if !entry.resolving => Step::send(entry, What::Resolve { real_id }),
+            (None, Some(real_id)) if !entry.is_resolving() => Step::send(entry, What::Resolve { real_id }),
             (None, _) => Step::Wait,
         }
     }
@@ -264,37 +264,37 @@ impl Core {
     /// The request that brings the entry, or the run that begins with it, to an instance.
     fn request(&self, key: &Lane, lane: &LaneState, entry: &Pending, instance: InstanceId) -> Step {
         if let Lane::Collection(id) = key
-            && let Op::CreateCollection { tenant, database, name, .. } = &entry.head.op
+            && let Some(Op::CreateCollection { tenant, database, name, .. }) = entry.other()
         {
             let (tenant, database, name) = (tenant.clone(), database.clone(), name.clone());
             return Step::send(entry, What::CreateCollection { id: *id, tenant, database, name });
         }
-        let what = match (key, &entry.head.op) {
-            (Lane::Database { tenant, database }, op) => {
+        let what = match (key, entry.other()) {
+            (Lane::Database { tenant, database }, _) => {
                 let (tenant, database) = (tenant.clone(), database.clone());
-                if *op == Op::CreateDatabase {
+                if entry.is(&Op::CreateDatabase) {
                     What::CreateDatabase { tenant, database }
                 } else {
                     What::DropDatabase { tenant, database }
                 }
             }
             (Lane::Tenant { tenant }, _) => What::CreateTenant { tenant: tenant.clone() },
-            (Lane::Collection(id), op) => {
+            (Lane::Collection(id), other) => {
                 let Some(real_id) = self.real_id(key, instance) else {
                     return Step::Wait;
                 };
-                match op {
-                    Op::Records(write) => {
-                        let entries = self.run(lane, entry, instance);
-                        let probe_dimension = lane.dimension.is_none() && entry.verdict.is_none();
-                        let what = What::Records { kind: write.kind, real_id };
-                        return Step::Send { entries, what, probe_dimension };
-                    }
-                    Op::DeleteWhere => match &entry.resolved {
+                if let Some(write) = entry.records() {
+                    let entries = self.run(lane, entry, instance);
+                    let probe_dimension = lane.dimension.is_none() && !entry.is_decided();
+                    let what = What::Records { kind: write.kind, real_id };
+                    return Step::Send { entries, what, probe_dimension };
+                }
+                match other {
+                    Some(Op::DeleteWhere) => match entry.resolved() {
                         Some(ids) => What::DeleteIds { ids: Arc::clone(ids), real_id },
                         None => return Step::Wait,
                     },
-                    Op::ModifyCollection { .. } => What::ModifyCollection { real_id },
+                    Some(Op::ModifyCollection { .. }) => What::ModifyCollection { real_id },
                     _ => match self.catalog.known(*id) {
                         Some(known) => What::DropCollection {
                             real_id,
@@ -313,7 +313,7 @@ impl Core {
 /// The drop of a collection whose create was never sent to the instance, so that there is nothing to create or drop.
 /// Names that it would have held there are free for others; after a restart nobody could tell that it was never sent.
 fn never_came(lane: &LaneState, entry: &Pending, instance: InstanceId) -> Option<Lsn> {
-    let creates = matches!(entry.head.op, Op::CreateCollection { .. });
+    let creates = matches!(entry.other(), Some(Op::CreateCollection { .. }));
     let unsent = lane.at[instance.index()].sent < entry.lsn;
     lane.dropped_at.filter(|dropped| creates && unsent && entry.lsn < *dropped)
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::core::{Availability, Core};
-use super::lane::Effect;
+use super::pending::{Effect, Pending};
 use crate::chroma::ids::{CollectionId, InstanceId};
 use crate::wal::record::{Lane, Lsn, Op};
 
@@ -28,8 +28,6 @@ pub struct InstanceView {
     pub pending: usize,
     /// The first of them.
     pub oldest_pending: Option<Lsn>,
-    /// When that was accepted: Unix time in milliseconds. `None` for a part of a compound write.
-    pub oldest_accepted_ms: Option<u64>,
     /// Lanes that can't be brought to the verdicts there.
     pub divergent: Vec<(String, String)>,
     /// Lanes that it decides now, of those with something pending.
@@ -55,13 +53,13 @@ impl Core {
     #[must_use]
     pub fn view(&self) -> CoreView {
         let entries = || self.lanes.values().flat_map(|lane| &lane.entries);
-        let undecided = |entry: &&super::lane::Pending| entry.effect() == Effect::Undecided;
+        let undecided = |entry: &&Pending| entry.effect() == Effect::Undecided;
         CoreView {
             instances: self.instance_ids().map(|instance| self.instance_view(instance)).collect(),
-            pending: self.lane_of.len(),
+            pending: self.lanes.values().map(|lane| lane.entries.len()).sum(),
             undecided: entries().filter(undecided).count(),
-            oldest_pending: self.lane_of.keys().next().copied(),
-            suspects: entries().filter(undecided).filter(|e| e.suspect.is_some()).map(|e| e.lsn).collect(),
+            oldest_pending: self.lanes.values().filter_map(|lane| Some(lane.entries.front()?.lsn)).min(),
+            suspects: entries().filter(undecided).filter(|e| e.suspect().is_some()).map(|e| e.lsn).collect(),
             waiting_reads: self.reads.len(),
         }
     }
@@ -78,7 +76,6 @@ impl Core {
             in_flight: state.in_flight,
             pending: 0,
             oldest_pending: None,
-            oldest_accepted_ms: None,
             divergent: Vec::new(),
             leads: 0,
         };
@@ -93,8 +90,6 @@ impl Core {
                     view.pending += 1;
                     if view.oldest_pending.is_none_or(|oldest| entry.lsn < oldest) {
                         view.oldest_pending = Some(entry.lsn);
-                        let sender = entry.head.transaction.as_ref();
-                        view.oldest_accepted_ms = sender.map(|transaction| transaction.accepted_ms);
                     }
                 }
             }
@@ -104,8 +99,8 @@ impl Core {
 
     /// Where an entry stands on each instance; `None` when it is finished everywhere.
     #[must_use]
-    pub fn entry_view(&self, lsn: Lsn) -> Option<Vec<(InstanceId, StateThere)>> {
-        let lane = self.lanes.get(self.lane_of.get(&lsn)?)?;
+    pub fn entry_view(&self, lane: &Lane, lsn: Lsn) -> Option<Vec<(InstanceId, StateThere)>> {
+        let lane = self.lanes.get(lane)?;
         let entry = lane.entry(lsn)?;
         let there = |instance: InstanceId| {
             let at = &lane.at[instance.index()];
@@ -130,15 +125,9 @@ impl Core {
         let database =
             Lane::Database { tenant: collection.tenant.clone(), database: collection.database.clone() };
         let holds = |lane: &Lane, op: &Op| {
-            let entries = self.lanes.get(lane).into_iter().flat_map(|lane| &lane.entries);
-            entries.into_iter().any(|entry| entry.head.op == *op)
+            let mut others = self.lanes.get(lane).into_iter().flat_map(|lane| lane.others_after(Lsn(0)));
+            others.any(|entry| entry.is(op))
         };
         holds(&Lane::Collection(id), &Op::DropCollection) || holds(&database, &Op::DropDatabase)
-    }
-
-    /// The lane of an unfinished entry.
-    #[must_use]
-    pub fn lane_of(&self, lsn: Lsn) -> Option<&Lane> {
-        self.lane_of.get(&lsn)
     }
 }

@@ -5,31 +5,39 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::core::Core;
 use super::event::{Action, Reply};
 use super::lane::LaneState;
-use crate::wal::record::{Answer, Lsn};
+use super::pending::Pending;
+use crate::wal::record::{Answer, Lane, Lsn};
+
+/// One who waits.
+#[derive(Debug)]
+struct Since {
+    lane: Lane,
+    since_ms: u64,
+}
 
 /// Who waits.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
-    since_ms: BTreeMap<Lsn, u64>,
+    since: BTreeMap<Lsn, Since>,
     /// Committed, and waiting for the other instances.
     committed: BTreeMap<Lsn, Answer>,
 }
 
 impl Waiting {
     /// A sender waits from now on.
-    pub(super) fn add(&mut self, lsn: Lsn, now_ms: u64) {
-        self.since_ms.insert(lsn, now_ms);
+    pub(super) fn add(&mut self, lsn: Lsn, lane: Lane, since_ms: u64) {
+        self.since.insert(lsn, Since { lane, since_ms });
     }
 
     /// Ends the wait; false where nobody waited.
     pub(super) fn remove(&mut self, lsn: Lsn) -> bool {
         self.committed.remove(&lsn);
-        self.since_ms.remove(&lsn).is_some()
+        self.since.remove(&lsn).is_some()
     }
 
     /// The write is committed, and its sender wants it on every instance that serves.
     pub(super) fn committed(&mut self, lsn: Lsn, answer: Answer) {
-        if self.since_ms.contains_key(&lsn) {
+        if self.since.contains_key(&lsn) {
             self.committed.insert(lsn, answer);
         }
     }
@@ -54,8 +62,7 @@ impl Core {
     }
 
     fn applied_by_all_up(&self, lsn: Lsn) -> bool {
-        let lane = self.lane_of.get(&lsn).and_then(|key| self.lanes.get(key));
-        lane.is_none_or(|lane| {
+        self.lane_waited_for(lsn).is_none_or(|lane| {
             self.instance_ids().filter(|instance| self.is_up(*instance)).all(|instance| {
                 let at = &lane.at[instance.index()];
                 at.divergent.is_some() || at.applied >= lsn
@@ -69,9 +76,9 @@ impl Core {
         let shortest_ms = self.settings.write_wait_ms.min(self.settings.write_timeout_ms);
         let long: Vec<(Lsn, u64)> = self
             .waiting
-            .since_ms
+            .since
             .iter()
-            .map(|(lsn, since_ms)| (*lsn, now_ms - since_ms))
+            .map(|(lsn, since)| (*lsn, now_ms - since.since_ms))
             .take_while(|(_, waited_ms)| *waited_ms >= shortest_ms)
             .collect();
         for (lsn, waited_ms) in long {
@@ -91,13 +98,18 @@ impl Core {
 
     /// True where the verdict exists and only the disk is awaited: its sender shall have it.
     fn verdict_under_way(&self, lsn: Lsn) -> bool {
-        let entry = self.lane_of.get(&lsn).and_then(|key| self.lanes.get(key)?.entry(lsn));
-        entry.is_some_and(|entry| entry.verdict.is_some())
+        let entry = self.lane_waited_for(lsn).and_then(|lane| lane.entry(lsn));
+        entry.is_some_and(Pending::is_decided)
     }
 
     fn can_decide(&self, lsn: Lsn) -> bool {
-        let lane = self.lane_of.get(&lsn).and_then(|key| self.lanes.get(key));
+        let lane = self.lane_waited_for(lsn);
         lane.is_none_or(|lane| self.is_up(lane.leader) && !blocked_by_suspect(lane, lsn))
+    }
+
+    /// The lane of a write whose sender waits, unless nothing is left of it.
+    fn lane_waited_for(&self, lsn: Lsn) -> Option<&LaneState> {
+        self.lanes.get(&self.waiting.since.get(&lsn)?.lane)
     }
 }
 
@@ -105,5 +117,5 @@ fn blocked_by_suspect(lane: &LaneState, lsn: Lsn) -> bool {
     lane.entries
         .iter()
         .take_while(|entry| entry.lsn <= lsn)
-        .any(|entry| entry.verdict.is_none() && entry.suspect.is_some())
+        .any(|entry| !entry.is_decided() && entry.suspect().is_some())
 }

@@ -174,6 +174,12 @@ impl Wal {
         }
     }
 
+    /// When an unfinished entry was accepted: Unix time in milliseconds.
+    #[must_use]
+    pub fn accepted_ms(&self, lsn: Lsn) -> Option<u64> {
+        lock_unpoisoned(&self.shared.ledger).held(lsn).map(|held| held.accepted_ms)
+    }
+
     /// The body of an entry, if it is in memory.
     #[must_use]
     pub fn cached_body(&self, lsn: Lsn) -> Option<Bytes> {

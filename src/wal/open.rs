@@ -12,7 +12,8 @@ use super::ledger::{self, Ledger};
 use super::lock::{self, DirLock};
 use super::options::WalOptions;
 use super::readers::{self, Readers};
-use super::record::{Answer, EntryHead, Lane, Lsn, Record, Verdict};
+use super::record::brief::{Brief, Ruling};
+use super::record::{Answer, Lane, Lsn, Record};
 use super::segment;
 use super::state::{Instance, State, StoredRecord};
 use crate::catalog::change::CatalogChange;
@@ -37,9 +38,9 @@ pub struct Recovered {
     pub next_lsn: Lsn,
     /// Every entry that a segment still holds, in order, also finished ones: whoever knows the positions
     /// tells which are finished.
-    pub entries: Vec<(Lsn, EntryHead)>,
-    /// Verdicts of those entries. A finished one's may be gone.
-    pub decisions: HashMap<Lsn, Verdict>,
+    pub entries: Vec<Brief>,
+    /// Verdicts of those entries, in order. A finished one's may be gone.
+    pub decisions: Vec<(Lsn, Ruling)>,
     /// What those entries that are deletes by predicate stand for, where that is known.
     pub resolved: HashMap<Lsn, Vec<String>>,
     pub positions: Vec<(Lane, InstanceId, Lsn)>,
@@ -177,25 +178,29 @@ fn recovered(
     stored: Vec<StoredRecord>,
     instances: Vec<Instance>,
 ) -> Result<Recovered, LogError> {
-    let entries: Vec<(Lsn, EntryHead)> = stored
+    let entries: Vec<Brief> = stored
         .into_iter()
         .filter_map(|stored| match stored.record {
-            Record::Entry(entry) => Some((entry.lsn, entry.head)),
+            Record::Entry(entry) => Some(Brief::of(entry.lsn, entry.head)),
             _ => None,
         })
         .collect();
-    let there: HashSet<Lsn> = entries.iter().map(|(lsn, _)| *lsn).collect();
-    let (decisions, resolved, suspects) = (state.decisions()?, state.resolved()?, state.suspects()?);
-    let kept_for = decisions.keys().chain(resolved.keys()).copied();
-    let stale: Vec<Lsn> =
-        kept_for.chain(suspects.iter().map(|suspect| suspect.0)).filter(|lsn| !there.contains(lsn)).collect();
+    let there = |lsn: &Lsn| entries.binary_search_by_key(lsn, |entry| entry.lsn).is_ok();
+    let (mut decisions, mut resolved, mut suspects) =
+        (state.decisions()?, state.resolved()?, state.suspects()?);
+    let kept_for = decisions.iter().map(|(lsn, _)| lsn).chain(resolved.keys());
+    let kept_for = kept_for.chain(suspects.iter().map(|(lsn, ..)| lsn));
+    let stale: Vec<Lsn> = kept_for.filter(|lsn| !there(lsn)).copied().collect();
+    decisions.retain(|(lsn, _)| there(lsn));
+    resolved.retain(|lsn, _| there(lsn));
+    suspects.retain(|(lsn, ..)| there(lsn));
     state.forget(&stale, &[])?;
     Ok(Recovered {
         cluster: state.cluster()?,
         next_lsn: Lsn(state.last_lsn()?.0 + 1),
-        decisions: decisions.into_iter().filter(|(lsn, _)| there.contains(lsn)).collect(),
-        resolved: resolved.into_iter().filter(|(lsn, _)| there.contains(lsn)).collect(),
-        suspects: suspects.into_iter().filter(|(lsn, ..)| there.contains(lsn)).collect(),
+        decisions,
+        resolved,
+        suspects,
         entries,
         positions: state.positions()?,
         changes: state.changes()?,

@@ -4,6 +4,8 @@
 //! records that tell outcomes have no LSN of their own. Replaying all records in order over the
 //! last checkpoint gives the state before a crash.
 
+pub mod brief;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -210,6 +212,14 @@ impl Verdict {
     /// What the sender gets.
     #[must_use]
     pub fn answer(&self) -> &Answer {
+        match self {
+            Self::Committed(answer) | Self::Unchanged(answer) | Self::Rejected { answer, .. } => answer,
+        }
+    }
+
+    /// What the sender gets.
+    #[must_use]
+    pub fn into_answer(self) -> Answer {
         match self {
             Self::Committed(answer) | Self::Unchanged(answer) | Self::Rejected { answer, .. } => answer,
         }

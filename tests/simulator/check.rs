@@ -228,7 +228,8 @@ impl World {
         if !committed || !settings.acknowledge_all || waited_ms >= settings.write_timeout_ms {
             return;
         }
-        let Some(states) = self.core.as_ref().and_then(|core| core.entry_view(lsn)) else {
+        let lane = &self.log.facts.entries[&lsn].0.lane;
+        let Some(states) = self.core.as_ref().and_then(|core| core.entry_view(lane, lsn)) else {
             return;
         };
         for (instance, state) in states {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use isochrome::catalog::Catalog;
 use isochrome::chroma::ids::InstanceId;
 use isochrome::replication::recover::Recovery;
+use isochrome::wal::record::brief::Brief;
 use isochrome::wal::record::{EntryHead, Lane, Lsn, Outcome, Record, Verdict};
 
 use crate::model::Request;
@@ -27,7 +28,7 @@ pub(crate) struct Facts {
     pub(crate) catalog: Catalog,
     pub(crate) entries: BTreeMap<Lsn, (EntryHead, Request)>,
     pub(crate) lanes: BTreeMap<Lane, BTreeSet<Lsn>>,
-    pub(crate) decisions: HashMap<Lsn, Verdict>,
+    pub(crate) decisions: BTreeMap<Lsn, Verdict>,
     pub(crate) resolved: HashMap<Lsn, Vec<String>>,
     pub(crate) positions: BTreeMap<(Lane, InstanceId), Lsn>,
     pub(crate) suspects: BTreeMap<Lsn, InstanceId>,
@@ -179,8 +180,8 @@ impl Log {
         let kept = facts.entries.iter().filter(|(lsn, _)| !facts.truncated.contains(lsn));
         Recovery {
             catalog: facts.catalog.clone(),
-            entries: kept.map(|(lsn, (head, _))| (*lsn, head.clone())).collect(),
-            decisions: decisions.map(|(lsn, verdict)| (*lsn, verdict.clone())).collect(),
+            entries: kept.map(|(lsn, (head, _))| Brief::of(*lsn, head.clone())).collect(),
+            decisions: decisions.map(|(lsn, verdict)| (*lsn, verdict.ruling())).collect(),
             resolved: resolved.map(|(lsn, ids)| (*lsn, ids.clone())).collect(),
             positions: facts.positions.clone(),
             divergent: Vec::new(),

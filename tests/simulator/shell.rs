@@ -1,7 +1,5 @@
 //! Isochrome around the core: it performs the core's actions and runs the log.
 
-use std::sync::Arc;
-
 use isochrome::replication::event::{Action, Event, LoggedEntry, Reply};
 use isochrome::wal::record::{Decision, EntryHead, Lsn, Record, Verdict};
 
@@ -104,11 +102,9 @@ impl World {
         let mut records = 0;
         for item in self.log.tell() {
             match item {
-                Item::Entry { lsn, head, waited_for, .. } => entries.push(LoggedEntry {
-                    lsn: *lsn,
-                    head: Arc::new(head.clone()),
-                    waited_for: *waited_for,
-                }),
+                Item::Entry { lsn, head, waited_for, .. } => {
+                    entries.push(LoggedEntry { lsn: *lsn, head: head.clone(), waited_for: *waited_for });
+                }
                 Item::Record(_) => records += 1,
             }
         }

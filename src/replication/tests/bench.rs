@@ -1,7 +1,6 @@
 //! A core on a bench: what it asks for is collected, and the test answers by hand.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use crate::catalog::{Catalog, DEFAULT_DATABASE, DEFAULT_TENANT};
 use crate::chroma::ids::{CollectionId, InstanceId};
@@ -100,7 +99,7 @@ impl Bench {
         let lsn = Lsn(self.next_lsn);
         self.next_lsn += 1;
         let head = EntryHead { lane, op, transaction: None, body_bytes: 10 };
-        let entry = LoggedEntry { lsn, head: Arc::new(head), waited_for: true };
+        let entry = LoggedEntry { lsn, head, waited_for: true };
         self.feed(Event::Logged { entries: vec![entry] });
         lsn
     }

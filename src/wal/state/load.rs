@@ -10,6 +10,7 @@ use crate::catalog::change::CatalogChange;
 use crate::chroma::ids::InstanceId;
 use crate::wal::codec::decode;
 use crate::wal::error::{LogError, OpenError};
+use crate::wal::record::brief::Ruling;
 use crate::wal::record::{Answer, Lane, Lsn, Verdict};
 
 /// An instance that the data directory knows.
@@ -88,12 +89,12 @@ impl State {
         })
     }
 
-    /// Verdicts of the entries that are not known to be finished.
-    pub fn decisions(&self) -> Result<HashMap<Lsn, Verdict>, LogError> {
-        let found = rows(&self.conn, "SELECT lsn, verdict FROM decision", |row| {
-            Ok((Lsn(row.get(0)?), decoded(row, 1)?))
-        })?;
-        Ok(found.into_iter().collect())
+    /// Verdicts of the entries that are not known to be finished, in order.
+    pub fn decisions(&self) -> Result<Vec<(Lsn, Ruling)>, LogError> {
+        rows(&self.conn, "SELECT lsn, verdict FROM decision ORDER BY lsn", |row| {
+            let verdict: Verdict = decoded(row, 1)?;
+            Ok((Lsn(row.get(0)?), verdict.ruling()))
+        })
     }
 
     /// Ids that unfinished deletes by predicate stand for.

@@ -59,7 +59,7 @@ fn twenty_kills_lose_nothing_that_was_acknowledged() {
             .recovered
             .entries
             .iter()
-            .map(|(lsn, head)| (*lsn, head.transaction.as_ref().unwrap().accepted_ms - 1_000))
+            .map(|entry| (entry.lsn, log.wal.accepted_ms(entry.lsn).unwrap() - 1_000))
             .collect();
         for (lsn, ticket) in &acknowledged {
             let known = log.wal.transaction(&format!("tx-{ticket}")).unwrap().expect("its sender can ask");

@@ -99,7 +99,7 @@ fn the_first_verdict_is_final() {
     drop(log);
     let log = open(dir.path());
     assert_eq!(state(&log), TransactionState::Committed);
-    assert_eq!(log.recovered.decisions[&lsn], decision(lsn).verdict);
+    assert_eq!(log.recovered.decisions, [(lsn, decision(lsn).verdict.ruling())]);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use crate::catalog::Catalog;
 use crate::catalog::change::CatalogChange;
 use crate::chroma::ids::{CollectionId, InstanceId};
 use crate::wal::NewEntry;
+use crate::wal::record::brief::{Brief, Work};
 use crate::wal::record::{Lane, Lsn, Op, Outcome, Record};
 
 #[test]
@@ -31,10 +32,9 @@ fn every_kind_of_record_survives() {
         let recovered = &log.recovered;
         assert_eq!(recovered.cluster, "fresh-cluster");
         assert_eq!(recovered.next_lsn, Lsn(4));
-        let heads: Vec<_> = (1..=3).map(|n| (Lsn(n), logged_head(n, 1))).collect();
-        assert_eq!(recovered.entries, heads);
-        assert_eq!(recovered.decisions.len(), 1);
-        assert_eq!(recovered.decisions[&one], decision(one).verdict);
+        let briefs: Vec<_> = (1..=3).map(|n| Brief::of(Lsn(n), logged_head(n, 1))).collect();
+        assert_eq!(recovered.entries, briefs);
+        assert_eq!(recovered.decisions, [(one, decision(one).verdict.ruling())]);
         assert_eq!(recovered.resolved[&two], ids);
         assert_eq!(recovered.positions, [(lane(), InstanceId(0), two), (lane(), InstanceId(1), one)]);
         assert_eq!(recovered.divergent, [(lane(), InstanceId(1), "its disk".to_owned())]);
@@ -214,6 +214,6 @@ fn parts_of_a_compound_write_have_no_transaction_and_still_come_back() {
     log.next();
     drop(log);
     let log = open(dir.path());
-    assert_eq!(log.recovered.entries.len(), 2);
-    assert!(log.recovered.entries.iter().all(|(_, head)| head.transaction.is_none()));
+    let works: Vec<_> = log.recovered.entries.iter().map(|entry| &entry.work).collect();
+    assert_eq!(works, [&Work::of(Op::DropCollection, 0); 2]);
 }
