@@ -3,7 +3,7 @@
 
 pub mod change;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use change::CatalogChange;
 
@@ -39,6 +39,8 @@ struct Database {
 /// All living collections, databases and tenants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Catalog {
+    /// Tenants that were made. A database may be in one that was not: Chroma lets that be.
+    made: BTreeSet<String>,
     tenants: BTreeMap<String, BTreeMap<String, Database>>,
     collections: HashMap<CollectionId, Collection>,
 }
@@ -48,6 +50,7 @@ impl Default for Catalog {
     fn default() -> Self {
         let databases = BTreeMap::from([(DEFAULT_DATABASE.to_owned(), Database::default())]);
         Self {
+            made: BTreeSet::from([DEFAULT_TENANT.to_owned()]),
             tenants: BTreeMap::from([(DEFAULT_TENANT.to_owned(), databases)]),
             collections: HashMap::new(),
         }
@@ -59,9 +62,11 @@ impl Catalog {
     pub fn apply(&mut self, change: &CatalogChange) {
         match change {
             CatalogChange::TenantCreated { tenant } => {
+                self.made.insert(tenant.clone());
                 self.tenants.entry(tenant.clone()).or_default();
             }
             CatalogChange::TenantDropped { tenant } => {
+                self.made.remove(tenant);
                 self.tenants.remove(tenant);
             }
             CatalogChange::DatabaseCreated { tenant, database, id } => {
@@ -71,6 +76,9 @@ impl Catalog {
             CatalogChange::DatabaseDropped { tenant, database } => {
                 if let Some(databases) = self.tenants.get_mut(tenant) {
                     databases.remove(database);
+                    if databases.is_empty() && !self.made.contains(tenant) {
+                        self.tenants.remove(tenant);
+                    }
                 }
             }
             CatalogChange::CollectionCreated { id, tenant, database, name } => {
@@ -163,10 +171,10 @@ impl Catalog {
         self.collections.get(&id)?.real_ids.get(&instance).copied()
     }
 
-    /// True where the tenant exists.
+    /// True where the tenant was made.
     #[must_use]
     pub fn has_tenant(&self, tenant: &str) -> bool {
-        self.tenants.contains_key(tenant)
+        self.made.contains(tenant)
     }
 
     /// The public id of a database, where it exists.
@@ -175,7 +183,7 @@ impl Catalog {
         Some(self.tenants.get(tenant)?.get(database)?.id)
     }
 
-    /// The tenants, by name.
+    /// The tenants that were made or have a database, by name.
     pub fn tenants(&self) -> impl Iterator<Item = &str> {
         self.tenants.keys().map(String::as_str)
     }
@@ -198,5 +206,27 @@ impl Catalog {
         let mut all: Vec<_> = self.collections.values().filter(|collection| !collection.dropped).collect();
         all.sort_by_key(|collection| collection.id);
         all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_may_be_in_a_tenant_that_nobody_made() {
+        let (tenant, database) = ("t".to_owned(), "d".to_owned());
+        let created =
+            CatalogChange::DatabaseCreated { tenant: tenant.clone(), database: database.clone(), id: 1 };
+        let mut catalog = Catalog::default();
+        catalog.apply(&created);
+        assert!(!catalog.has_tenant("t") && catalog.database_id("t", "d") == Some(1));
+        let dropped = CatalogChange::DatabaseDropped { tenant: tenant.clone(), database };
+        catalog.apply(&dropped);
+        assert_eq!(catalog, Catalog::default());
+        catalog.apply(&CatalogChange::TenantCreated { tenant });
+        catalog.apply(&created);
+        catalog.apply(&dropped);
+        assert!(catalog.has_tenant("t"));
     }
 }

@@ -20,6 +20,8 @@ pub struct CreateRequest {
     pub name: String,
     /// Take the collection of that name if there is one.
     pub get_or_create: bool,
+    /// It says more, of which something may be wrong.
+    pub detailed: bool,
 }
 
 /// A modify of a collection.
@@ -39,6 +41,10 @@ pub fn parse_create(body: &[u8]) -> Result<Body<CreateRequest>, ApiError> {
         name: Text<'a>,
         #[serde(borrow)]
         metadata: Option<&'a RawValue>,
+        #[serde(borrow)]
+        configuration: Option<&'a RawValue>,
+        #[serde(borrow)]
+        schema: Option<&'a RawValue>,
         #[serde(default, rename = "get_or_create")]
         take_existing: bool,
     }
@@ -47,8 +53,9 @@ pub fn parse_create(body: &[u8]) -> Result<Body<CreateRequest>, ApiError> {
         return Ok(Body::Unclear);
     };
     refuse_containers(create.metadata)?;
+    let detailed = [create.metadata, create.configuration, create.schema].iter().any(Option::is_some);
     let name = create.name.0.into_owned();
-    Ok(Body::Clear(CreateRequest { name, get_or_create: create.take_existing }))
+    Ok(Body::Clear(CreateRequest { name, get_or_create: create.take_existing, detailed }))
 }
 
 /// Reads the body of a modify.
@@ -134,7 +141,7 @@ mod tests {
     #[test]
     fn a_create_is_read_through_escapes_and_extra_members() {
         let body = br#" {"x":[1],"n\u0061me":"d\u006fcs","get_or_create":true,"metadata":{"a":1.5}}"#;
-        let expected = CreateRequest { name: "docs".to_owned(), get_or_create: true };
+        let expected = CreateRequest { name: "docs".to_owned(), get_or_create: true, detailed: true };
         assert_eq!(parse_create(body), Ok(Body::Clear(expected)));
     }
 

@@ -1,5 +1,7 @@
 //! Finding a [`Route`].
 
+use std::borrow::Cow;
+
 use percent_encoding::percent_decode_str;
 
 use super::super::error::ApiError;
@@ -25,12 +27,30 @@ pub fn parse(method: &str, path: &str) -> Route {
         return Route::NotFound;
     };
     let segments: Vec<&str> = rest.split('/').collect();
-    if segments.iter().any(|segment| segment.is_empty()) {
+    // In the middle of a path nothing at all is a name too.
+    if segments.last().is_some_and(|segment| segment.is_empty()) {
         return Route::NotFound;
     }
-    match in_v2(method, &segments) {
-        Ok(route) => route,
-        Err(error) => Route::Malformed(error),
+    let mut names = Names { malformed: None };
+    match (in_v2(method, &segments, &mut names), names.malformed) {
+        (route @ (Route::NotFound | Route::MethodNotAllowed { .. }), _) | (route, None) => route,
+        (_, Some(error)) => Route::Malformed(error),
+    }
+}
+
+/// Decodes names; the first that is none is told, but only where the path and the method are right.
+struct Names {
+    malformed: Option<ApiError>,
+}
+
+impl Names {
+    fn name(&mut self, segment: &str, parameter: &str) -> String {
+        let decoded = percent_decode_str(segment).decode_utf8();
+        let name = decoded.map(Cow::into_owned);
+        name.unwrap_or_else(|_| {
+            self.malformed.get_or_insert_with(|| ApiError::path_not_utf8(parameter));
+            String::new()
+        })
     }
 }
 
@@ -44,18 +64,18 @@ fn outside_v2(method: &str, path: &str) -> Option<Route> {
     docs.then(|| only(method, "GET", GET, Route::Docs))
 }
 
-fn in_v2(method: &str, segments: &[&str]) -> Result<Route, ApiError> {
-    Ok(match segments {
+fn in_v2(method: &str, segments: &[&str], names: &mut Names) -> Route {
+    match segments {
         ["heartbeat"] => only(method, "GET", GET, Route::Heartbeat),
         ["healthcheck"] => only(method, "GET", GET, Route::Healthcheck),
         ["version"] => only(method, "GET", GET, Route::Version),
         ["pre-flight-checks"] => only(method, "GET", GET, Route::PreFlightChecks),
         ["auth", "identity"] => only(method, "GET", GET, Route::Identity),
         ["reset"] => only(method, "POST", POST, Route::Reset),
-        ["collections", crn] => only(method, "GET", GET, Route::Crn { crn: name(crn, "crn")? }),
+        ["collections", crn] => only(method, "GET", GET, Route::Crn { crn: names.name(crn, "crn") }),
         ["tenants"] => only(method, "POST", POST, Route::CreateTenant),
         ["tenants", tenant] => {
-            let tenant = name(tenant, "tenant_name")?;
+            let tenant = names.name(tenant, "tenant_name");
             match method {
                 "GET" => Route::GetTenant { tenant },
                 "PATCH" => Route::ModifyTenant { tenant },
@@ -63,7 +83,7 @@ fn in_v2(method: &str, segments: &[&str]) -> Result<Route, ApiError> {
             }
         }
         ["tenants", tenant, "databases"] => {
-            let tenant = name(tenant, "tenant")?;
+            let tenant = names.name(tenant, "tenant");
             match method {
                 "GET" => Route::ListDatabases { tenant },
                 "POST" => Route::CreateDatabase { tenant },
@@ -71,14 +91,15 @@ fn in_v2(method: &str, segments: &[&str]) -> Result<Route, ApiError> {
             }
         }
         ["tenants", tenant, "databases", database, rest @ ..] => {
-            in_database(method, name(tenant, "tenant")?, name(database, "database")?, rest)?
+            let (tenant, database) = (names.name(tenant, "tenant"), names.name(database, "database"));
+            in_database(method, tenant, database, rest, names)
         }
         _ => Route::NotFound,
-    })
+    }
 }
 
-fn in_database(method: &str, tenant: String, database: String, rest: &[&str]) -> Result<Route, ApiError> {
-    Ok(match rest {
+fn in_database(method: &str, tenant: String, database: String, rest: &[&str], names: &mut Names) -> Route {
+    match rest {
         [] => match method {
             "GET" => Route::GetDatabase { tenant, database },
             "DELETE" => Route::DropDatabase { tenant, database },
@@ -91,11 +112,11 @@ fn in_database(method: &str, tenant: String, database: String, rest: &[&str]) ->
             _ => Route::MethodNotAllowed { allow: "POST,GET,HEAD" },
         },
         ["collections", "by-id", id] => {
-            let id = name(id, "collection_id")?;
+            let id = names.name(id, "collection_id");
             only(method, "GET", GET, Route::GetCollectionById { tenant, database, id })
         }
         ["collections", collection] => {
-            let collection = name(collection, "collection_id")?;
+            let collection = names.name(collection, "collection_id");
             match method {
                 "GET" => Route::GetCollection { tenant, database, collection },
                 "PUT" => Route::ModifyCollection { tenant, database, collection },
@@ -104,10 +125,10 @@ fn in_database(method: &str, tenant: String, database: String, rest: &[&str]) ->
             }
         }
         ["collections", collection, rest @ ..] => {
-            in_collection(method, tenant, database, name(collection, "collection_id")?, rest)
+            in_collection(method, tenant, database, names.name(collection, "collection_id"), rest)
         }
         _ => Route::NotFound,
-    })
+    }
 }
 
 fn in_collection(method: &str, tenant: String, database: String, collection: String, rest: &[&str]) -> Route {
@@ -134,13 +155,6 @@ fn only(method: &str, wanted: &str, allow: &'static str, route: Route) -> Route 
     if method == wanted { route } else { Route::MethodNotAllowed { allow } }
 }
 
-fn name(segment: &str, parameter: &str) -> Result<String, ApiError> {
-    match percent_decode_str(segment).decode_utf8() {
-        Ok(name) => Ok(name.into_owned()),
-        Err(_) => Err(ApiError::path_not_utf8(parameter)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,12 +173,23 @@ mod tests {
     }
 
     #[test]
-    fn blank_segments_lead_nowhere() {
+    fn a_blank_at_the_end_leads_nowhere_and_in_the_middle_is_a_name() {
         for path in ["/api/v2/", "//api/v2", "/api/v2//version", "/api/v1", "/api/v1/", "/", ""] {
             assert_eq!(parse("GET", path), Route::NotFound, "{path}");
         }
         assert_eq!(parse("GET", &format!("{DB}/collections/")), Route::NotFound);
-        assert_eq!(parse("POST", &format!("{DB}/collections//add")), Route::NotFound);
+        let (tenant, collection) = (String::new(), String::new());
+        assert_eq!(parse("GET", "/api/v2/tenants//databases"), Route::ListDatabases { tenant });
+        let (tenant, database) = ("t".to_owned(), "d".to_owned());
+        let add = Route::Records { tenant, database, collection, op: RecordOp::Add };
+        assert_eq!(parse("POST", &format!("{DB}/collections//add")), add);
+    }
+
+    #[test]
+    fn a_wrong_method_is_told_before_a_name_that_is_none() {
+        assert!(matches!(parse("GET", "/api/v2/tenants/%FF"), Route::Malformed(_)));
+        assert!(matches!(parse("POST", "/api/v2/tenants/%FF"), Route::MethodNotAllowed { .. }));
+        assert_eq!(parse("GET", "/api/v2/tenants/%FF/x"), Route::NotFound);
     }
 
     #[test]

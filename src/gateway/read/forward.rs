@@ -35,6 +35,8 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_m
 pub(super) enum Where {
     /// The path that the client sent.
     AsSent,
+    /// A place where nothing is: what is asked there changes nothing, and only its form is judged.
+    Nowhere { path: String },
     /// The list of a database's collections.
     List { path: String },
     /// A collection's description.
@@ -211,7 +213,7 @@ impl Where {
     /// The collection that the read is about.
     pub(super) fn target(&self) -> Option<&Target> {
         match self {
-            Self::AsSent | Self::List { .. } => None,
+            Self::AsSent | Self::Nowhere { .. } | Self::List { .. } => None,
             Self::Description { target } | Self::Collection { target, .. } => Some(target),
         }
     }
@@ -220,7 +222,7 @@ impl Where {
     pub(super) fn path(&self, as_sent: &str, real_id: Uuid) -> String {
         match self {
             Self::AsSent => as_sent.to_owned(),
-            Self::List { path } => path.clone(),
+            Self::Nowhere { path } | Self::List { path } => path.clone(),
             Self::Description { target } => {
                 format!("{}/by-id/{real_id}", path::collections(&target.tenant, &target.database))
             }

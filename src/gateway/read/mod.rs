@@ -6,6 +6,7 @@ mod catalog;
 mod choose;
 mod forward;
 mod list;
+mod nowhere;
 mod query;
 mod relay;
 
@@ -18,10 +19,12 @@ use super::entry::Received;
 use super::resolve::{Place, Target};
 use super::state::AppState;
 use super::transaction::outcome::Told;
+use crate::chroma::ids::parse_uuid;
 use crate::chroma::route::{RecordOp, Route};
 use crate::replication::event::ReadScope;
 use crate::wal::record::Answer;
 use forward::{Expected, Forward, Where, forward};
+pub(super) use nowhere::{judge_create, judge_missing};
 
 /// Answers a read.
 pub(super) async fn answer(app: &AppState, route: Route, request: Received) -> Result<Response, Refusal> {
@@ -43,12 +46,21 @@ pub(super) async fn answer(app: &AppState, route: Route, request: Received) -> R
         }
         Route::Records { tenant, database, collection, op } => {
             let place = Place { tenant: &tenant, database: &database, collection: &collection };
-            let target = app.replication.with_catalog(|catalog| place.id_or_name(catalog))?;
-            respond(app, of_records(&request, target, op), request).await
+            match app.replication.with_catalog(|catalog| place.id_or_name(catalog)) {
+                Ok(target) => respond(app, of_records(&request, target, op), request).await,
+                Err(missing) => nowhere::respond(app, place, op.segment(), missing, request).await,
+            }
         }
         Route::Unavailable { tenant, database, collection, rest } => {
             let place = Place { tenant: &tenant, database: &database, collection: &collection };
-            let target = app.replication.with_catalog(|catalog| place.id_or_name(catalog))?;
+            let target = match app.replication.with_catalog(|catalog| place.id_or_name(catalog)) {
+                Ok(target) => target,
+                // It can't mean any collection there either, and each of these has words of its own for that.
+                Err(_) if parse_uuid(&collection).is_none() => {
+                    return respond(app, Forward { patience: 0, ..as_sent(&request) }, request).await;
+                }
+                Err(missing) => return nowhere::respond(app, place, &rest, missing, request).await,
+            };
             let scope = ReadScope::Collection { id: target.id, ids: None };
             let place = Where::Collection { target, rest };
             // It is an error in any case.

@@ -9,6 +9,7 @@ use crate::chroma::route::RecordOp;
 use crate::chroma::scan::{DeleteRequest, scan_delete, scan_records};
 use crate::gateway::answer::Refusal;
 use crate::gateway::entry::Received;
+use crate::gateway::read;
 use crate::gateway::resolve::Place;
 use crate::gateway::state::AppState;
 use crate::gateway::transaction::outcome::Told;
@@ -21,7 +22,10 @@ pub(super) async fn write(
     op: RecordOp,
     sender: Sender,
 ) -> Result<Told, Refusal> {
-    let target = app.replication.with_catalog(|catalog| place.id_or_name(catalog))?;
+    let target = match app.replication.with_catalog(|catalog| place.id_or_name(catalog)) {
+        Ok(target) => target,
+        Err(missing) => return read::judge_missing(app, place, op.segment(), missing, request).await,
+    };
     let body = request.body.clone();
     let op = off_thread(body.len(), move || scan(op, &body)).await??;
     let submission = sender.submission(Lane::Collection(target.id), op, request.body.clone());

@@ -30,8 +30,10 @@ pub(super) async fn write(
         }
         Route::ModifyCollection { tenant, database, collection } => {
             let place = Place { tenant: &tenant, database: &database, collection: &collection };
-            let target = app.replication.with_catalog(|catalog| place.id_or_name(catalog))?;
-            modify_collection(app, request, &target, sender).await
+            match app.replication.with_catalog(|catalog| place.id_or_name(catalog)) {
+                Ok(target) => modify_collection(app, request, &target, sender).await,
+                Err(missing) => read::judge_missing(app, place, "", missing, request).await,
+            }
         }
         Route::DropCollection { tenant, database, collection } => {
             let place = Place { tenant: &tenant, database: &database, collection: &collection };
@@ -56,15 +58,20 @@ async fn create_collection(
     (tenant, database): (String, String),
     sender: Sender,
 ) -> Result<Told, Refusal> {
-    check_database(&database)?;
     let Body::Clear(create) = parse_create(&request.body)? else {
         return read::pass(app, request).await;
     };
+    check_database(&database)?;
     if create.get_or_create {
         let by_name = |catalog: &crate::catalog::Catalog| {
             catalog.by_name(&tenant, &database, &create.name).map(Target::from)
         };
         if let Some(existing) = app.replication.with_catalog(by_name) {
+            if create.detailed
+                && let Some(refused) = read::judge_create(app, request).await
+            {
+                return Ok(refused);
+            }
             match read::describe_existing(app, request, existing).await {
                 // Dropped in the meantime: it is created again.
                 Err(gone) if gone.error.status == 404 => {}

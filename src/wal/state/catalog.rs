@@ -22,7 +22,6 @@ pub fn apply(conn: &Transaction<'_>, change: &CatalogChange) -> Result<(), LogEr
             conn.execute("DELETE FROM database WHERE tenant = ?1", [tenant])?;
         }
         CatalogChange::DatabaseCreated { tenant, database, id } => {
-            conn.execute("INSERT OR IGNORE INTO tenant VALUES (?1)", [tenant])?;
             let id = id.to_be_bytes();
             conn.execute(
                 "INSERT OR REPLACE INTO database VALUES (?1, ?2, ?3)",
@@ -33,7 +32,6 @@ pub fn apply(conn: &Transaction<'_>, change: &CatalogChange) -> Result<(), LogEr
             conn.execute("DELETE FROM database WHERE tenant = ?1 AND name = ?2", [tenant, database])?;
         }
         CatalogChange::CollectionCreated { id, tenant, database, name } => {
-            conn.execute("INSERT OR IGNORE INTO tenant VALUES (?1)", [tenant])?;
             conn.execute("INSERT OR IGNORE INTO database VALUES (?1, ?2, zeroblob(16))", [tenant, database])?;
             conn.execute(
                 "INSERT OR IGNORE INTO collection (id, tenant, database, name) VALUES (?1, ?2, ?3, ?4)",
