@@ -1,12 +1,10 @@
 //! The command line.
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use isochrome::cli::{self, Command, Exit};
 use isochrome::config::{self, Config, ConfigErrors, Flags};
 use isochrome::resources::Budget;
-use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
     match run() {
@@ -18,11 +16,12 @@ fn run() -> Result<Exit, Exit> {
     let cli = cli::parse(std::env::args_os())?;
     match &cli.command {
         Command::Serve(args) => {
-            let config = load(&Flags::from(&args.server))?;
-            log(&config.log.level);
+            let flags = Flags::from(&args.server);
+            let config = load(&flags)?;
+            let set_level = cli::log::start(&config.log.level);
             abort_on_panic();
             runtime(Budget::of(&config.resources).workers)?
-                .block_on(async { Ok(cli::serve::serve(&config).await) })
+                .block_on(async { Ok(cli::serve::serve(&config, flags, set_level).await) })
         }
         Command::Check(args) => {
             let config = load(&Flags::from(&args.server))?;
@@ -40,17 +39,6 @@ fn run() -> Result<Exit, Exit> {
 
 fn load(flags: &Flags) -> Result<Config, Exit> {
     Config::load(flags, &config::process_environment).map_err(refuse)
-}
-
-/// To standard error, for a terminal or the journal.
-fn log(level: &str) {
-    let filter = EnvFilter::new(level);
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_target(false)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
-        .init();
 }
 
 /// A half-dead gateway is worse than a restart, from which it recovers everything.

@@ -301,3 +301,27 @@ fn every_key_is_told_with_its_description() {
         assert!(cells.len() == 4 && cells.iter().all(|cell| cell.len() > 1), "{row}");
     }
 }
+
+#[test]
+fn a_reload_takes_live_keys_and_names_those_that_need_a_restart() {
+    let before = load("[read]\nwait_ms = 1\n", &[], with_instances(&["a=http://x:1"])).unwrap();
+    let file = "[read]\nwait_ms = 2\n[wal]\nkeep_s = 3\n[resources]\nmax_workers = 4\n";
+    let next = load(file, &[], with_instances(&["a=http://y:1"])).unwrap();
+    let reloaded = before.reloaded(&next).unwrap();
+    let named = |changes: &[config::Change]| {
+        let told = |change: &config::Change| format!("{}: {} -> {}", change.key, change.old, change.new);
+        changes.iter().map(told).collect::<Vec<_>>()
+    };
+    assert_eq!(named(&reloaded.applied), ["read.wait_ms: 1 -> 2", "wal.keep_s: 86400 -> 3"]);
+    assert_eq!(
+        named(&reloaded.needs_restart),
+        ["resources.max_workers: the cores -> 4", "instances: a=http://x:1 -> a=http://y:1"]
+    );
+    assert_eq!(reloaded.config.read.wait, Duration::from_millis(2));
+    assert_eq!(reloaded.config.resources.max_workers, None);
+    assert_eq!(listed(&reloaded.config), ["a=http://x:1"]);
+
+    // Told again as long as it waits.
+    let again = reloaded.config.reloaded(&next).unwrap();
+    assert_eq!((again.applied.len(), again.needs_restart.len()), (0, 2));
+}

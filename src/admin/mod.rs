@@ -3,6 +3,7 @@
 mod health;
 mod legacy;
 mod mappings;
+mod reload;
 pub mod status;
 mod time;
 mod transactions;

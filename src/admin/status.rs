@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use serde::Serialize;
 
 use super::legacy::{Concurrency, HighVolume, Performance, Stats, UnifiedWal, WriteAheadLog};
+use super::reload::ReloadStatus;
 use super::time;
 use crate::gateway::AppState;
 use crate::instances::client::Instance;
@@ -35,6 +36,8 @@ pub struct Status {
     pub suspects: Vec<Lsn>,
     /// Reads that wait for an instance that has caught up.
     pub waiting_reads: usize,
+    /// How the last reload of the configuration ended; `null` before the first.
+    pub reload: Option<ReloadStatus>,
     /// Figures of the log; `null` while stopping.
     pub log: Option<WalStats>,
     pub unified_wal: UnifiedWal,
@@ -122,6 +125,7 @@ impl Status {
             undecided_writes: view.undecided,
             suspects: view.suspects.clone(),
             waiting_reads: view.waiting_reads,
+            reload: app.last_reload().map(ReloadStatus::from),
             unified_wal: UnifiedWal::of(&view, log.as_ref()),
             write_ahead_log: WriteAheadLog::of(&view, log.as_ref()),
             high_volume_config: HighVolume::of(app),

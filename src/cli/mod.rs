@@ -3,6 +3,8 @@
 mod args;
 pub mod check;
 pub mod config;
+pub mod log;
+mod reload;
 pub mod serve;
 pub mod status;
 

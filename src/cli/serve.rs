@@ -11,9 +11,11 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::Exit;
+use super::log::SetLevel;
+use super::reload::Reloading;
 use crate::admin;
 use crate::chroma::ids::InstanceId;
-use crate::config::{Acknowledge, Config};
+use crate::config::{Acknowledge, Config, Flags};
 use crate::delivery::start::{Opened, Running};
 use crate::gateway::{self, Gateway};
 use crate::instances::client::Instance;
@@ -32,8 +34,10 @@ const MANAGED_GRACE: Duration = Duration::from_secs(10);
 const MAX_IN_FLIGHT: usize = 16;
 
 /// Serves until a signal says stop.
-pub async fn serve(config: &Config) -> Exit {
-    match run(config).await {
+///
+/// `flags` are those that the configuration was read with, for reading it again; `set_level` changes what is logged.
+pub async fn serve(config: &Config, flags: Flags, set_level: SetLevel) -> Exit {
+    match run(config, flags, set_level).await {
         Ok(()) => Exit::Well,
         Err(reason) => {
             tracing::error!("{reason}");
@@ -42,13 +46,14 @@ pub async fn serve(config: &Config) -> Exit {
     }
 }
 
-async fn run(config: &Config) -> Result<(), String> {
+async fn run(config: &Config, flags: Flags, set_level: SetLevel) -> Result<(), String> {
+    let reloading = Reloading::new(flags, set_level)?;
     // The port is tried first, so that a taken one is said at once; it is bound for good when everything stands.
     drop(bind(config.listen).await?);
     let opened = open_log(config).await?;
     let managed = start_managed(config)?;
     let stop = stop_signal()?;
-    let served = serve_instances(config, opened, managed.as_ref(), stop).await;
+    let served = serve_instances(config, opened, managed.as_ref(), reloading, stop).await;
     if let Some(managed) = managed {
         tracing::info!("stopping the managed servers");
         managed.stop(MANAGED_GRACE).await;
@@ -60,6 +65,7 @@ async fn serve_instances(
     config: &Config,
     opened: Opened,
     managed: Option<&ManagedServers>,
+    reloading: Reloading,
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), String> {
     if let Some(managed) = managed {
@@ -77,6 +83,7 @@ async fn serve_instances(
     let listener = bind(config.listen).await?;
     let running = ready.run(settings(config, instances.len()), config.health.interval);
     let state = Gateway::new(running.replication.clone(), config);
+    let reloading = tokio::spawn(reloading.run(config.clone(), state.clone()));
     let admin_socket = config.data_dir.join("admin.sock");
     let admin_listener = bind_admin(&admin_socket)?;
     welcome(config, &instances);
@@ -86,6 +93,7 @@ async fn serve_instances(
     let server = axum::serve(listener, gateway::router(state.clone()).merge(admin::router(state)));
     let server = tokio::spawn(server.with_graceful_shutdown(until(stop.clone())).into_future());
     until(stop).await;
+    reloading.abort();
     shut_down(server, admin, running).await;
     _ = std::fs::remove_file(admin_socket);
     Ok(())
@@ -144,7 +152,8 @@ fn instances(config: &Config, managed: Option<&ManagedServers>) -> Vec<Arc<Insta
     numbered.map(|((name, authority), id)| Arc::new(Instance::new(InstanceId(id), name, authority))).collect()
 }
 
-fn settings(config: &Config, instances: usize) -> Settings {
+/// What the core needs of the configuration.
+pub(super) fn settings(config: &Config, instances: usize) -> Settings {
     let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     Settings {
         instances,

@@ -90,5 +90,25 @@ fn text(status: &Value) -> String {
             "suspect write {suspect}: an instance's writer died under it; it goes nowhere else"
         ));
     }
+    lines.extend(reload(&status["reload"]));
     lines.join("\n")
+}
+
+/// What became of the last reload, where there was one.
+fn reload(reload: &Value) -> Vec<String> {
+    let Some(at) = reload["at"].as_str() else {
+        return Vec::new();
+    };
+    let all = |key: &str| reload[key].as_array().cloned().unwrap_or_default();
+    let lines = |key: &str, before: &str| -> Vec<String> {
+        all(key).iter().map(|line| format!("  {before}: {}", line.as_str().unwrap_or_default())).collect()
+    };
+    if reload["ok"] == true {
+        let mut told = vec![format!("configuration reloaded at {at}, {} keys changed", all("changed").len())];
+        told.extend(lines("needs_restart", "needs a restart"));
+        return told;
+    }
+    let mut told = vec![format!("configuration NOT reloaded at {at}, nothing changed")];
+    told.extend(lines("problems", "wrong"));
+    told
 }

@@ -46,10 +46,10 @@ sections! {
         timeout: Duration = "timeout_ms",
             millis(60_000, &(1..=3_600_000)).live().also("REQUEST_TIMEOUT", 1_000);
         /// The largest request body; larger ones get 413, as from Chroma.
-        max_body_bytes: u64 = "max_body_bytes", whole(40 << 20, &(1_024..=1 << 30));
+        max_body_bytes: u64 = "max_body_bytes", whole(40 << 20, &(1_024..=1 << 30)).live();
         /// Bodies of requests under way at most, and never more than a quarter of the memory budget (one body of the
         /// largest size always fits); beyond it requests wait, then get 503.
-        max_pending_bytes: u64 = "max_pending_bytes", whole(1 << 30, &(1 << 20..=1 << 40));
+        max_pending_bytes: u64 = "max_pending_bytes", whole(1 << 30, &(1 << 20..=1 << 40)).live();
     }
 
     /// How reads are answered.
@@ -61,7 +61,7 @@ sections! {
     /// What the log keeps, and in which pieces.
     "wal." WalConfig {
         /// How long the outcome of a write can be asked for.
-        keep: Duration = "keep_s", seconds(86_400, &(0..=315_360_000));
+        keep: Duration = "keep_s", seconds(86_400, &(0..=315_360_000)).live();
         /// Size at which a file of the log is closed; space is given back by whole files.
         segment_bytes: u64 = "segment_bytes", whole(64 << 20, &(1 << 20..=1 << 30));
     }
@@ -69,7 +69,7 @@ sections! {
     /// How instances are watched.
     "health." HealthConfig {
         /// Pause between two heartbeats to one instance, 2 s at most.
-        interval: Duration = "interval_ms", millis(500, &(50..=60_000)).also("CHECK_INTERVAL", 1_000);
+        interval: Duration = "interval_ms", millis(500, &(50..=60_000)).live().also("CHECK_INTERVAL", 1_000);
     }
 
     /// The Chroma servers that we start ourselves where no instance is configured.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
@@ -11,7 +12,7 @@ use crate::catalog::Catalog;
 use crate::chroma::ids::{CollectionId, InstanceId};
 use crate::instances::client::Instance;
 use crate::instances::health::{Health, Watched};
-use crate::replication::core::Core;
+use crate::replication::core::{Core, Settings};
 use crate::replication::event::{Event, ReadId, ReadScope, RefusedRead, Reply};
 use crate::replication::view::{CoreView, StateThere};
 use crate::wal::record::{EntryHead, Lane, Lsn};
@@ -140,6 +141,13 @@ impl Replication {
         let (wal, id) = (Arc::clone(&self.shared.wal), id.to_owned());
         let looked_up = tokio::task::spawn_blocking(move || wal.transaction(&id)).await;
         looked_up.unwrap_or_else(|error| Err(LogError::Storage(error.to_string())))
+    }
+
+    /// Takes other times and limits: the core's, the log's `keep_s`, and the pause between heartbeats.
+    pub fn configure(&self, settings: Settings, keep_s: u64, heartbeat_pause: Duration) {
+        self.shared.wal.set_keep_s(keep_s);
+        self.shared.watched.iter().for_each(|watched| watched.set_pause(heartbeat_pause));
+        self.send(Message::event(Event::Configured { settings: Box::new(settings) }));
     }
 
     /// Figures of the log.

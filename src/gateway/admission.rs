@@ -1,7 +1,7 @@
 //! How many requests and how many bytes of their bodies are held at once (invariant I11).
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
@@ -40,6 +40,8 @@ impl From<&Config> for Limits {
 #[derive(Debug)]
 pub(crate) struct Admission {
     limits: Limits,
+    /// Of bodies that may be held; `limits` tells what it was at the start.
+    body_bytes: Mutex<usize>,
     requests: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
     waiting: AtomicU64,
@@ -57,6 +59,7 @@ impl Admission {
     pub(crate) fn new(limits: Limits) -> Self {
         Self {
             limits,
+            body_bytes: Mutex::new(limits.body_bytes),
             requests: Arc::new(Semaphore::new(limits.requests)),
             bytes: Arc::new(Semaphore::new(limits.body_bytes)),
             waiting: AtomicU64::new(0),
@@ -86,6 +89,18 @@ impl Admission {
         Ok(())
     }
 
+    /// Lets bodies hold so many bytes from now on; what is held beyond that stays until it is done with.
+    pub(crate) fn set_body_bytes(&self, bytes: usize) {
+        let mut before = self.body_bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        self.bytes.add_permits(bytes.saturating_sub(*before));
+        let less = before.saturating_sub(bytes);
+        let held = less - self.bytes.forget_permits(less);
+        *before = bytes;
+        if held > 0 {
+            tokio::spawn(give_up(Arc::clone(&self.bytes), held));
+        }
+    }
+
     /// Requests that wait for their turn, and those refused since the start.
     pub(crate) fn figures(&self) -> (u64, u64) {
         (self.waiting.load(Ordering::Relaxed), self.refused.load(Ordering::Relaxed))
@@ -112,6 +127,18 @@ impl Admission {
             self.refused.fetch_add(1, Ordering::Relaxed);
             Refusal::unavailable(Code::Overloaded, format!("Too many {what} are under way; try again later"))
         })
+    }
+}
+
+/// Takes permits out for good as they come back.
+async fn give_up(semaphore: Arc<Semaphore>, mut count: usize) {
+    while count > 0 {
+        let part = u32::try_from(count).unwrap_or(u32::MAX).min(1 << 20);
+        let Ok(permit) = semaphore.acquire_many(part).await else {
+            return;
+        };
+        permit.forget();
+        count -= part as usize;
     }
 }
 
@@ -149,6 +176,23 @@ mod tests {
         assert_eq!(admission.figures(), (0, 1));
         drop(first);
         assert!(admission.enter().await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn another_limit_holds_from_now_on_and_takes_nothing_from_those_who_are_in() {
+        let admission = admission(3, 10);
+        let (mut first, mut second) = (admission.enter().await.unwrap(), admission.enter().await.unwrap());
+        admission.hold(&mut first, 8).await.unwrap();
+        admission.set_body_bytes(5);
+        assert!(admission.hold(&mut second, 1).await.is_err(), "8 of 5 are held");
+        drop(first);
+        // The task that takes back what was held too much comes in between.
+        tokio::task::yield_now().await;
+        assert!(admission.hold(&mut second, 6).await.is_err());
+        assert!(admission.hold(&mut second, 5).await.is_ok());
+        admission.set_body_bytes(7);
+        assert!(admission.hold(&mut second, 2).await.is_ok());
+        assert!(admission.hold(&mut second, 1).await.is_err());
     }
 
     #[tokio::test]

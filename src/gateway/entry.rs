@@ -77,7 +77,8 @@ async fn take_body(app: &AppState, headers: &HeaderMap, body: Body) -> Result<(P
             return Err(NoBody::Refused(refusal));
         }
     };
-    let body = body::collect(&app.admission, &mut place, headers, body, app.settings.max_body_bytes).await?;
+    let max_body_bytes = app.settings().max_body_bytes;
+    let body = body::collect(&app.admission, &mut place, headers, body, max_body_bytes).await?;
     Ok((place, body))
 }
 

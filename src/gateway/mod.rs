@@ -24,7 +24,7 @@ use axum::Router;
 
 pub(crate) use answer::json;
 pub use answer::{Code, Refusal};
-pub use state::{AppState, Gateway, LimitsView};
+pub use state::{AppState, Gateway, LastReload, LimitsView};
 pub use transaction::outcome::wait_for;
 
 /// Chroma's API. The operators' routes are merged in by the caller; this router is the fallback for all else.

@@ -1,13 +1,15 @@
 //! What every request handler shares.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use arc_swap::{ArcSwap, Guard};
 
 use super::admission::{Admission, Limits};
 use super::counters::Counters;
 use super::read::budget::RetryBudget;
 use super::transaction::once::UnderWay;
-use crate::config::Config;
+use crate::config::{Change, Config, ConfigErrors};
 use crate::delivery::handle::Replication;
 use crate::resources::Budget;
 
@@ -24,7 +26,18 @@ pub struct Gateway {
     pub(super) admission: Admission,
     pub(super) retries: RetryBudget,
     pub(super) under_way: Arc<UnderWay>,
-    pub(super) settings: Settings,
+    settings: ArcSwap<Settings>,
+    reload: Mutex<Option<LastReload>>,
+}
+
+/// How the last reload of the configuration ended.
+#[derive(Clone, Debug)]
+pub struct LastReload {
+    /// From 1, since the start.
+    pub number: u64,
+    pub at: SystemTime,
+    /// Keys whose new value holds, and those that wait for a restart; or everything that is wrong.
+    pub result: Result<(Vec<Change>, Vec<Change>), ConfigErrors>,
 }
 
 /// What the handlers need of the configuration.
@@ -39,6 +52,19 @@ pub(super) struct Settings {
     /// How long a read is tried again.
     pub(super) read_wait: Duration,
     pub(super) budget: Budget,
+}
+
+impl From<&Config> for Settings {
+    fn from(config: &Config) -> Self {
+        Self {
+            allow_reset: config.allow_reset,
+            max_body_bytes: usize::try_from(config.write.max_body_bytes).unwrap_or(usize::MAX),
+            write_wait: config.write.wait,
+            write_timeout: config.write.timeout,
+            read_wait: config.read.wait,
+            budget: Budget::of(&config.resources),
+        }
+    }
 }
 
 /// Limits, and how close to them we are.
@@ -70,9 +96,9 @@ impl Gateway {
             waiting,
             refused,
             retries_exhausted: self.retries.exhausted(),
-            timeout_s: self.settings.write_timeout.as_secs(),
+            timeout_s: self.settings().write_timeout.as_secs(),
             transactions_under_way: self.under_way.len(),
-            budget: self.settings.budget,
+            budget: self.settings().budget,
         }
     }
 
@@ -80,22 +106,37 @@ impl Gateway {
     #[must_use]
     pub fn new(replication: Replication, config: &Config) -> AppState {
         let counters = Counters::new(replication.instances().len());
-        let max_body_bytes = usize::try_from(config.write.max_body_bytes).unwrap_or(usize::MAX);
         let limits = Limits::from(config);
         Arc::new(Self {
             counters,
             admission: Admission::new(limits),
             retries: RetryBudget::new(limits.requests),
             under_way: UnderWay::new(MAX_UNDER_WAY),
-            settings: Settings {
-                allow_reset: config.allow_reset,
-                max_body_bytes,
-                write_wait: config.write.wait,
-                write_timeout: config.write.timeout,
-                read_wait: config.read.wait,
-                budget: Budget::of(&config.resources),
-            },
+            settings: ArcSwap::from_pointee(Settings::from(config)),
+            reload: Mutex::default(),
             replication,
         })
+    }
+
+    /// What is configured at the moment.
+    pub(super) fn settings(&self) -> Guard<Arc<Settings>> {
+        self.settings.load()
+    }
+
+    /// Takes another configuration, for requests that come from now on.
+    pub fn configure(&self, config: &Config) {
+        self.settings.store(Arc::new(Settings::from(config)));
+        self.admission.set_body_bytes(Limits::from(config).body_bytes);
+    }
+
+    /// Keeps how a reload ended, for operators.
+    pub fn note_reload(&self, reload: LastReload) {
+        *self.reload.lock().unwrap_or_else(PoisonError::into_inner) = Some(reload);
+    }
+
+    /// How the last reload ended; `None` before the first.
+    #[must_use]
+    pub fn last_reload(&self) -> Option<LastReload> {
+        self.reload.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

@@ -66,6 +66,8 @@ pub struct Watched {
     /// How many proofs were asked for.
     asked: watch::Sender<u64>,
     lost: watch::Sender<Option<String>>,
+    /// Between heartbeats.
+    pause: Mutex<Duration>,
 }
 
 impl Watched {
@@ -82,6 +84,15 @@ impl Watched {
     pub fn take_out(&self, why: String) {
         self.lost.send_replace(Some(why));
         self.asked.send_modify(|_| {});
+    }
+
+    /// Sets the pause between heartbeats, from the next one on.
+    pub fn set_pause(&self, pause: Duration) {
+        *self.pause.lock().unwrap_or_else(PoisonError::into_inner) = pause.min(HEARTBEAT_PAUSE);
+    }
+
+    fn pause(&self) -> Duration {
+        *self.pause.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What is known now.
@@ -143,8 +154,6 @@ pub struct Watch {
     identity: Identity,
     report: Box<dyn Fn(Report) + Send + Sync>,
     asked: watch::Receiver<u64>,
-    /// Between heartbeats.
-    pause: Duration,
 }
 
 impl Watch {
@@ -165,14 +174,14 @@ impl Watch {
             last_answer: None,
             consecutive_failures: 0,
         };
-        let watched = Watched { instance, health: Mutex::new(health), asked, lost: watch::Sender::new(None) };
-        Self {
-            watched: Arc::new(watched),
-            identity,
-            report,
-            asked: asked_of_us,
-            pause: pause.min(HEARTBEAT_PAUSE),
-        }
+        let watched = Watched {
+            instance,
+            health: Mutex::new(health),
+            asked,
+            lost: watch::Sender::new(None),
+            pause: Mutex::new(pause.min(HEARTBEAT_PAUSE)),
+        };
+        Self { watched: Arc::new(watched), identity, report, asked: asked_of_us }
     }
 
     /// Runs until the task is ended.
@@ -236,7 +245,7 @@ impl Watch {
     async fn keep_watch(&mut self) -> Result<bool, Unfit> {
         let next_canary = Instant::now() + CANARY_PAUSE;
         loop {
-            if let Ok(Ok(())) = timeout(self.pause, self.asked.changed()).await {
+            if let Ok(Ok(())) = timeout(self.watched.pause(), self.asked.changed()).await {
                 return Ok(true);
             }
             heartbeat(&self.watched.instance).await?;

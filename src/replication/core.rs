@@ -145,6 +145,7 @@ impl Core {
             Event::ReadEnded { instance, scope } => self.read_ended(instance, &scope),
             Event::Note { record } => _ = self.record(record, Later::Nothing),
             Event::StateLost { instance, detail } => self.lost_state(instance, detail),
+            Event::Configured { settings } => self.configured(*settings),
             Event::Tick => self.tick(),
         }
         self.upkeep();
@@ -211,6 +212,11 @@ impl Core {
     pub(super) fn touch_all_lanes(&mut self) {
         let busy = self.lanes.iter().filter(|(_, lane)| !lane.entries.is_empty());
         self.dirty.extend(busy.map(|(key, _)| key.clone()));
+    }
+
+    fn configured(&mut self, settings: Settings) {
+        let Settings { instances, cluster, .. } = self.settings;
+        self.settings = Settings { instances, cluster, ..settings };
     }
 
     fn tick(&mut self) {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::core::Settings;
 use crate::catalog::change::CatalogChange;
 use crate::chroma::ids::{CollectionId, InstanceId};
 pub use crate::instances::reason::DownReason;
@@ -37,6 +38,8 @@ pub enum Event {
     Note { record: Record },
     /// An instance does not know, in answer to a read, what the catalog says lives there.
     StateLost { instance: InstanceId, detail: String },
+    /// Other times and limits are configured. The number of instances and the cluster stay as they are.
+    Configured { settings: Box<Settings> },
     /// Time passed.
     Tick,
 }

@@ -1,6 +1,7 @@
 //! The checkpointer thread: follows the log into `state.db` and gives space back.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
@@ -140,7 +141,8 @@ impl Checkpointer {
         }
         self.pruned_at = Some(Instant::now());
         let options = &self.shared.options;
-        let before_ms = now_ms().saturating_sub(options.keep_s.saturating_mul(1_000));
+        let keep_s = self.shared.keep_s.load(Ordering::Relaxed);
+        let before_ms = now_ms().saturating_sub(keep_s.saturating_mul(1_000));
         self.state.prune(before_ms, options.keep_transactions)
     }
 }

@@ -1,5 +1,6 @@
 //! The log as the rest of the program sees it.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -62,6 +63,7 @@ impl Wal {
         let shared = Arc::new(Shared {
             wal_dir,
             options: setup.options.clone(),
+            keep_s: AtomicU64::new(setup.options.keep_s),
             admission: Admission::default(),
             ledger: Mutex::new(ledger),
             fresh: Mutex::new(Fresh::default()),
@@ -194,6 +196,11 @@ impl Wal {
         for lsn in lsns {
             cache.remove(*lsn);
         }
+    }
+
+    /// Sets how long the outcome of a finished transaction can be asked for, in seconds.
+    pub fn set_keep_s(&self, keep_s: u64) {
+        self.shared.keep_s.store(keep_s, Ordering::Relaxed);
     }
 
     /// A transaction by its id. Finished ones are known for `keep_s`, unfinished ones for ever. Blocks briefly.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Mutex;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::bodies::BodyFiles;
@@ -23,6 +24,8 @@ pub struct Shared {
     /// The directory of the segments.
     pub wal_dir: PathBuf,
     pub options: WalOptions,
+    /// How long outcomes are kept, in seconds: `options` tells what it was at the start.
+    pub keep_s: AtomicU64,
     pub admission: Admission,
     pub ledger: Mutex<Ledger>,
     pub fresh: Mutex<Fresh>,

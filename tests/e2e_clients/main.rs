@@ -19,6 +19,7 @@ mod operators;
 mod pages;
 mod passing;
 mod poison;
+mod reload;
 mod startup;
 #[path = "../support/mod.rs"]
 mod support;

@@ -104,7 +104,7 @@ pub(super) async fn forward(app: &AppState, what: &Forward, request: &Received) 
 
 async fn ask_around(app: &AppState, what: &Forward, request: &Received) -> Result<Answered, Refusal> {
     app.retries.deposit();
-    let mut tries = Tries::new(app.settings.read_wait, what.patience);
+    let mut tries = Tries::new(app.settings().read_wait, what.patience);
     loop {
         let permit = match app.replication.read_permit(what.scope.clone()).await {
             Ok(permit) => permit,

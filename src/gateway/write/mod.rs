@@ -64,7 +64,7 @@ async fn execute(
     may_come_again: bool,
 ) -> Told {
     if may_come_again {
-        let wait = app.settings.write_wait;
+        let wait = app.settings().write_wait;
         let known = outcome::repeat(&app.replication, &sender.id, sender.fingerprint, wait).await;
         if let Some(told) = known {
             app.counters.repeated();

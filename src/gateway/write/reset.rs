@@ -24,7 +24,7 @@ struct Contents {
 }
 
 pub(super) async fn reset(app: &AppState, request: &Arc<Received>, sender: Sender) -> Result<Told, Refusal> {
-    if !app.settings.allow_reset {
+    if !app.settings().allow_reset {
         return Err(ApiError::reset_disabled().into());
     }
     let contents = app.replication.with_catalog(Contents::of);
@@ -80,7 +80,7 @@ impl Contents {
 
 /// The drops are decided lane by lane; the answer stands for all of them.
 async fn wait_until_gone(app: &AppState, contents: &Contents, id: &str) -> Result<Told, Refusal> {
-    let until = Instant::now() + app.settings.write_timeout;
+    let until = Instant::now() + app.settings().write_timeout;
     while !app.replication.with_catalog(|catalog| contents.are_gone(catalog)) {
         if Instant::now() >= until {
             return Err(undecided(id));

@@ -1,0 +1,79 @@
+//! SIGHUP: the configuration is read again, and what can change does.
+
+use std::time::SystemTime;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::log::SetLevel;
+use super::serve::settings;
+use crate::config::{Config, ConfigErrors, Flags, Reloaded, process_environment};
+use crate::gateway::{AppState, LastReload};
+
+/// What a reload needs of the start: the flags stay in force, and the log can be set.
+pub struct Reloading {
+    pub flags: Flags,
+    pub set_level: SetLevel,
+    pub hangup: Signal,
+}
+
+impl Reloading {
+    /// From now on SIGHUP no longer ends the process. One that comes before [`Reloading::run`] is not lost.
+    pub fn new(flags: Flags, set_level: SetLevel) -> Result<Self, String> {
+        let hangup = signal(SignalKind::hangup());
+        let hangup = hangup.map_err(|error| format!("can't listen for signals: {error}"))?;
+        Ok(Self { flags, set_level, hangup })
+    }
+
+    /// Reloads at every signal, for the life of the process.
+    pub async fn run(mut self, mut config: Config, app: AppState) {
+        let mut number = 0;
+        while self.hangup.recv().await.is_some() {
+            number += 1;
+            let next = self.read(&config).await;
+            let result = match next {
+                Ok(reloaded) => {
+                    config = reloaded.config.clone();
+                    self.apply(&reloaded, &app);
+                    Ok((reloaded.applied, reloaded.needs_restart))
+                }
+                Err(errors) => {
+                    for problem in &errors.0 {
+                        tracing::error!("the new configuration is wrong: {problem}");
+                    }
+                    tracing::error!("the configuration was not reloaded; nothing changed");
+                    Err(errors)
+                }
+            };
+            app.note_reload(LastReload { number, at: SystemTime::now(), result });
+        }
+    }
+
+    async fn read(&self, config: &Config) -> Result<Reloaded, ConfigErrors> {
+        let flags = self.flags.clone();
+        let next = tokio::task::spawn_blocking(move || Config::load(&flags, &process_environment));
+        match next.await {
+            Ok(next) => config.reloaded(&next?),
+            // The runtime ends, and nobody looks any more.
+            Err(_) => Err(ConfigErrors(Vec::new())),
+        }
+    }
+
+    fn apply(&self, reloaded: &Reloaded, app: &AppState) {
+        let config = &reloaded.config;
+        // Told before the level changes, which may hide it.
+        for change in &reloaded.applied {
+            tracing::info!("configuration changed: {change}");
+        }
+        for change in &reloaded.needs_restart {
+            tracing::warn!("needs a restart, and stays as it is: {change}");
+        }
+        if let Err(reason) = (self.set_level)(&config.log.level) {
+            tracing::error!(reason, "what is logged can't be changed");
+        }
+        app.configure(config);
+        let core = settings(config, app.replication.instances().len());
+        app.replication.configure(core, config.wal.keep.as_secs(), config.health.interval);
+        let (applied, waiting) = (reloaded.applied.len(), reloaded.needs_restart.len());
+        tracing::info!(applied, needs_restart = waiting, "the configuration was reloaded");
+    }
+}
