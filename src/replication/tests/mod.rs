@@ -3,7 +3,8 @@
 mod bench;
 mod schema;
 
-use super::event::{Action, DeliveryOutcome, DownReason, Reply, What};
+use super::core::Settings;
+use super::event::{Action, DeliveryOutcome, DownReason, Event, Reply, What};
 use crate::wal::record::{Answer, Lsn, Op, RecordKind};
 use bench::{A, B, Bench, add, create, records};
 
@@ -155,7 +156,7 @@ fn a_request_that_stays_unanswered_keeps_its_lane_there() {
     let mut bench = Bench::with_collection();
     let first = bench.log(add(&[2]));
     let hung = bench.take(A);
-    bench.feed(super::event::Event::InstanceDown { instance: A, reason: DownReason::Hung });
+    bench.feed(Event::InstanceDown { instance: A, reason: DownReason::Hung });
     let decides = bench.take(B);
     bench.succeed(&decides, 201);
     bench.save();
@@ -200,6 +201,21 @@ fn without_an_instance_a_write_waits_and_is_then_told_that_its_fate_is_open() {
     bench.finish_all(201);
     assert_eq!(bench.core.view().instances[1].pending, 0, "it is applied, however late");
     assert_eq!(bench.statuses(), [503], "and answered once");
+}
+
+#[test]
+fn other_times_hold_for_those_that_wait_already() {
+    let mut bench = Bench::with_collection();
+    bench.down(A);
+    bench.down(B);
+    bench.log(add(&[2]));
+    let settings = Settings { write_wait_ms: 10, instances: 7, ..bench.core.settings.clone() };
+    bench.feed(Event::Configured { settings: Box::new(settings) });
+    bench.tick_at(9);
+    assert!(bench.replies.is_empty());
+    bench.tick_at(10);
+    assert_eq!(bench.statuses(), [503]);
+    assert_eq!(bench.core.instance_ids().count(), 2, "the instances are those of the start");
 }
 
 #[test]
@@ -318,9 +334,9 @@ fn an_instance_whose_proof_began_before_a_loss_is_not_up() {
         Action::Recheck { instance: A, proof, .. } => Some(*proof),
         _ => None,
     });
-    bench.feed(super::event::Event::InstanceUp { instance: A, proof: asked.unwrap_or(1) - 1 });
+    bench.feed(Event::InstanceUp { instance: A, proof: asked.unwrap_or(1) - 1 });
     assert!(bench.deliveries.is_empty());
-    bench.feed(super::event::Event::InstanceUp { instance: A, proof: asked.unwrap_or(1) });
+    bench.feed(Event::InstanceUp { instance: A, proof: asked.unwrap_or(1) });
     assert!(bench.take(A).doubt);
 }
 
@@ -367,9 +383,6 @@ fn reads_are_refused_at_once_without_an_instance_and_after_a_wait_behind_a_laggi
     assert_eq!(bench.reads.len(), 1);
     bench.down(B);
     bench.reads.clear();
-    bench.feed(super::event::Event::Read {
-        read: super::event::ReadId(2),
-        scope: super::event::ReadScope::Constant,
-    });
+    bench.feed(Event::Read { read: super::event::ReadId(2), scope: super::event::ReadScope::Constant });
     assert!(matches!(bench.reads[..], [Action::ReadRefused { .. }]));
 }
