@@ -8,6 +8,21 @@ use super::scan::delete_members;
 /// An id that no record has: the scan refuses it in every write of a client.
 pub const DIMENSION_ID: &str = "\u{0}isochrome:dimension";
 
+/// What a collection is called between the two steps of its drop.
+const GRAVE: &str = "isochrome-dropped-";
+
+/// The name that a collection gets on its way out, made from the number of its drop.
+#[must_use]
+pub fn grave(lsn: u64) -> String {
+    format!("{GRAVE}{lsn}")
+}
+
+/// True for a name that [`grave`] makes.
+#[must_use]
+pub fn is_grave(name: &str) -> bool {
+    name.strip_prefix(GRAVE).is_some_and(|number| number.parse::<u64>().is_ok())
+}
+
 /// A delete of these ids.
 #[must_use]
 pub fn delete_ids_body(ids: &[String]) -> Vec<u8> {

@@ -158,7 +158,7 @@ impl Courier {
         id: Uuid,
         (tenant, database): (&str, &str),
     ) -> Result<DeliveryOutcome, Halt> {
-        let grave = format!("isochrome-dropped-{}", first(delivery)?);
+        let grave = requests::grave(first(delivery)?.0);
         let body = requests::rename_body(&grave).into();
         let renamed =
             self.ask(delivery, Asked::ModifyCollection, Method::PUT, &collection_path(id), body).await;

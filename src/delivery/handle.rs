@@ -13,7 +13,7 @@ use crate::chroma::ids::{CollectionId, InstanceId};
 use crate::instances::client::Instance;
 use crate::instances::health::{Health, Watched};
 use crate::replication::core::{Core, Settings};
-use crate::replication::event::{Event, ReadId, ReadScope, RefusedRead, Reply};
+use crate::replication::event::{Event, Level, ReadId, ReadScope, RefusedRead, Reply};
 use crate::replication::view::{CoreView, StateThere};
 use crate::wal::record::{EntryHead, Lane, Lsn};
 use crate::wal::{AppendError, Committed, LogError, NewEntry, StoredTransaction, Wal, WalStats};
@@ -54,6 +54,7 @@ pub(super) enum Message {
     /// A read that wants instances.
     Read {
         scope: ReadScope,
+        level: Level,
         permit: oneshot::Sender<Result<ReadPermit, RefusedRead>>,
     },
     /// A look at the core.
@@ -171,19 +172,22 @@ impl Replication {
         }
     }
 
-    /// Asks which instances may serve a read now; waits up to `read.wait_ms` for one.
+    /// Asks which instances may serve a read of this level now; waits up to `read.wait_ms` for one.
     ///
     /// # Errors
     /// [`RefusedRead`] where none could.
-    pub async fn read_permit(&self, scope: ReadScope) -> Result<ReadPermit, RefusedRead> {
+    pub async fn read_permit(&self, scope: ReadScope, level: Level) -> Result<ReadPermit, RefusedRead> {
         let (permit, answer) = oneshot::channel();
-        self.send(Message::Read { scope, permit });
+        self.send(Message::Read { scope, level, permit });
         answer.await.unwrap_or(Err(RefusedRead::NoInstance))
     }
 
-    /// Must be called before the last byte of an answer to a permitted read goes to the client.
-    pub fn read_ended(&self, instance: InstanceId, scope: ReadScope) {
-        self.send(Message::event(Event::ReadEnded { instance, scope }));
+    /// Must be called before the last byte of an answer to a permitted read goes to the client. Only a strong answer
+    /// binds later reads.
+    pub fn read_ended(&self, instance: InstanceId, scope: ReadScope, level: Level) {
+        if level == Level::Strong {
+            self.send(Message::event(Event::ReadEnded { instance, scope }));
+        }
     }
 
     /// The whole at this moment; `None` while stopping.

@@ -70,11 +70,11 @@ impl Owner {
         match message {
             Message::Event(event) => self.feed(*event),
             Message::Committed(committed) => self.committed(committed),
-            Message::Read { scope, permit } => {
+            Message::Read { scope, level, permit } => {
                 let read = read_id(self.next_read);
                 self.next_read += 1;
                 self.readers.insert(read, permit);
-                self.feed(Event::Read { read, scope });
+                self.feed(Event::Read { read, scope, level });
             }
             Message::Ask(look) => look(&self.core),
             Message::Stop(_) => {}

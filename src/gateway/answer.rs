@@ -36,6 +36,8 @@ pub enum Code {
     NoAnswer,
     /// The transaction id belongs to another request.
     TransactionMismatch,
+    /// The level of a read is none.
+    InvalidConsistency,
     /// The transaction id is not usable.
     InvalidTransactionId,
     /// No such transaction.
@@ -58,6 +60,7 @@ impl Code {
             Self::NotCaughtUp => "NOT_CAUGHT_UP",
             Self::NoAnswer => "NO_ANSWER",
             Self::TransactionMismatch => "TRANSACTION_MISMATCH",
+            Self::InvalidConsistency => "INVALID_CONSISTENCY",
             Self::InvalidTransactionId => "INVALID_TRANSACTION_ID",
             Self::UnknownTransaction => "UNKNOWN_TRANSACTION",
             Self::Reserved => "RESERVED",

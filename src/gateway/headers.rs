@@ -4,6 +4,8 @@ use http::{HeaderMap, HeaderName, header};
 
 /// The id of a write, in its answer.
 pub(crate) const TRANSACTION_ID: HeaderName = HeaderName::from_static("transaction-id");
+/// How fresh a read must be.
+pub(super) const CONSISTENCY: HeaderName = HeaderName::from_static("isochrome-consistency");
 /// Who answered a read.
 pub(super) const INSTANCE: HeaderName = HeaderName::from_static("isochrome-instance");
 /// What is wrong, where an error is ours.

@@ -141,7 +141,7 @@ impl Core {
             Event::Recorded { upto } => self.records_durable(upto),
             Event::InstanceUp { instance, proof } => self.instance_up(instance, proof),
             Event::InstanceDown { instance, reason } => self.instance_down(instance, reason),
-            Event::Read { read, scope } => self.read(read, scope),
+            Event::Read { read, scope, level } => self.read(read, scope, level),
             Event::ReadEnded { instance, scope } => self.read_ended(instance, &scope),
             Event::Note { record } => _ = self.record(record, Later::Nothing),
             Event::StateLost { instance, detail } => self.lost_state(instance, detail),
@@ -366,6 +366,7 @@ impl Core {
             lane.finished = lsn;
             lsns.push(lsn);
         }
+        lane.ages.forget(lane.finished);
         let others = lane.others_finished();
         let idle = lane.entries.is_empty() && lane.at.iter().all(|at| at.in_flight.is_none());
         let plain = lane.at.iter().all(|at| at.divergent.is_none());

@@ -64,10 +64,12 @@ impl Core {
 
     /// The verdict is final from now on.
     fn verdict_durable(&mut self, key: &Lane, lsn: Lsn) {
+        let now_ms = self.now_ms;
         let Some(lane) = self.lanes.get_mut(key) else {
             return;
         };
         lane.decided = lane.decided.max(lsn);
+        lane.ages.note(lsn, now_ms);
         let Some(entry) = lane.entry_mut(lsn) else { return };
         let drops = entry.is(&Op::DropCollection);
         let Some(verdict) = entry.settle() else {

@@ -31,8 +31,9 @@ pub enum Event {
     /// The instance refuses, hangs or can't write.
     InstanceDown { instance: InstanceId, reason: DownReason },
     /// A client wants to read.
-    Read { read: ReadId, scope: ReadScope },
-    /// A read that an instance answered is about to end at its client.
+    Read { read: ReadId, scope: ReadScope, level: Level },
+    /// A strong read that an instance answered is about to end at its client. Weaker reads are not told: what they
+    /// showed binds no later read.
     ReadEnded { instance: InstanceId, scope: ReadScope },
     /// Something that is to be made durable and changes nothing here.
     Note { record: Record },
@@ -66,6 +67,17 @@ pub enum ReadScope {
     Database { tenant: String, database: String },
     /// Nothing that a write changes.
     Constant,
+}
+
+/// How fresh a read must be. Each level is content with whatever satisfies the one before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// It sees every write acknowledged before it, and what strong reads before it saw (invariant I6).
+    Strong,
+    /// It sees at least every write committed this long, in milliseconds, before its instance was chosen.
+    Bounded { max_lag_ms: u64 },
+    /// It sees the collection as it was at some time.
+    Any,
 }
 
 /// What the core wants done.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use super::event::DeliveryId;
+use super::lag::Ages;
 use super::pending::Pending;
 use crate::chroma::ids::InstanceId;
 use crate::wal::record::Lsn;
@@ -72,6 +73,8 @@ pub struct LaneState {
     pub leader_since_ms: u64,
     /// The last entry with a durable verdict.
     pub decided: Lsn,
+    /// When verdicts became durable.
+    pub ages: Ages,
     /// The last entry that left the lane because it is finished everywhere.
     pub finished: Lsn,
     /// The dimension, as soon as an answered write fixed it.
@@ -93,6 +96,7 @@ impl LaneState {
             leader,
             leader_since_ms: now_ms,
             decided: Lsn(0),
+            ages: Ages::default(),
             finished: Lsn(0),
             dimension: None,
             dropped_at: None,

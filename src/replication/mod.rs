@@ -18,7 +18,8 @@
 //! | `durable` | what happens once a record is on disk: verdicts, answers |
 //! | `leadership` | who decides a lane |
 //! | `schema` | which schema entries wait for which |
-//! | `read` | which instances may serve a strong read |
+//! | `read` | which instances may serve a read |
+//! | `lag` | how far an instance is behind, in time |
 //! | `waiting` | clients that wait for an answer |
 //! | `recover` | the core after a restart |
 //! | `check` | the invariants, asserted after every event |
@@ -29,6 +30,7 @@ pub mod core;
 mod doubt;
 mod durable;
 pub mod event;
+mod lag;
 pub mod lane;
 mod leadership;
 mod outcome;

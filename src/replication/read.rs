@@ -1,31 +1,36 @@
-//! Which instances may serve a strong read (invariant I6).
+//! Which instances may serve a read (invariant I6).
 //!
-//! An instance is eligible when it has applied, of the writes that the read can see, every one with a committed
-//! verdict, and every one that had been sent to another instance before an answer of that instance ended at a client:
-//! that answer may have shown it. On the instance that gave the answer itself what was visible stays visible.
+//! For a strong read an instance is eligible when it has applied, of the writes that the read can see, every one with a
+//! committed verdict, and every one that had been sent to another instance before a strong answer of that instance
+//! ended at a client: that answer may have shown it. On the instance that gave the answer itself what was visible stays
+//! visible.
+//!
+//! Weaker reads are content with an instance that holds the collection and, for a bounded one, is not too far behind.
+//! They may show what is still undecided, and that binds nobody: I6 speaks of what *strong* reads have shown. So
+//! nothing is noted when they end, and a strong read of the same client may show less than a weak one before it.
+//! Where no instance is good enough they wait as long as a strong read.
 
 use super::core::{Availability, Core};
-use super::event::{Action, ReadId, ReadScope, RefusedRead};
+use super::event::{Action, Level, ReadId, ReadScope, RefusedRead};
+use super::lag::{LOOKED_AT, Sight, is_within};
 use super::lane::LaneState;
 use super::pending::{Effect, Pending};
 use crate::chroma::ids::{CollectionId, InstanceId};
 use crate::wal::record::{Lane, Lsn, Op};
-
-/// Entries looked at for one read and instance; an instance that lags more counts as not eligible.
-const LOOKED_AT: usize = 512;
 
 /// A read that found no eligible instance yet.
 #[derive(Clone, Debug)]
 pub(super) struct WaitingRead {
     read: ReadId,
     scope: ReadScope,
+    level: Level,
     since_ms: u64,
 }
 
 impl Core {
     /// Takes a new read.
-    pub(super) fn read(&mut self, read: ReadId, scope: ReadScope) {
-        let waiting = WaitingRead { read, scope, since_ms: self.now_ms };
+    pub(super) fn read(&mut self, read: ReadId, scope: ReadScope, level: Level) {
+        let waiting = WaitingRead { read, scope, level, since_ms: self.now_ms };
         if !self.serve(&waiting) {
             self.reads.push(waiting);
         }
@@ -44,7 +49,7 @@ impl Core {
     fn serve(&mut self, waiting: &WaitingRead) -> bool {
         let (mut quiet, mut busy) = (Vec::new(), Vec::new());
         for instance in self.instance_ids().filter(|instance| self.is_up(*instance)) {
-            match self.suitability(&waiting.scope, instance) {
+            match self.suitability(&waiting.scope, waiting.level, instance) {
                 Suitability::Quiet => quiet.push(instance),
                 Suitability::Busy => busy.push(instance),
                 Suitability::Behind => {}
@@ -65,20 +70,51 @@ impl Core {
         false
     }
 
-    fn suitability(&self, scope: &ReadScope, instance: InstanceId) -> Suitability {
+    fn suitability(&self, scope: &ReadScope, level: Level, instance: InstanceId) -> Suitability {
+        let sight = |ids, schema_only| Sight { ids, schema_only };
         match scope {
             ReadScope::Constant => Suitability::Quiet,
             ReadScope::Collection { id, .. } if self.is_missing(*id, instance) => Suitability::Behind,
             ReadScope::Collection { id, ids } => match self.lanes.get(&Lane::Collection(*id)) {
-                Some(lane) => suitability_in(lane, instance, ids.as_deref(), false),
+                Some(lane) => self.suitability_in(lane, level, instance, sight(ids.as_deref(), false)),
                 None => Suitability::Quiet,
             },
+            // For a strong list the creates that are not applied there tell the same.
+            ReadScope::Database { tenant, database }
+                if level != Level::Strong && self.misses_one_of(tenant, database, instance) =>
+            {
+                Suitability::Behind
+            }
             ReadScope::Database { tenant, database } => self
                 .lanes_of(tenant, database)
-                .map(|lane| suitability_in(lane, instance, None, true))
+                .map(|lane| self.suitability_in(lane, level, instance, sight(None, true)))
                 .max()
                 .unwrap_or(Suitability::Quiet),
         }
+    }
+
+    fn suitability_in(
+        &self,
+        lane: &LaneState,
+        level: Level,
+        instance: InstanceId,
+        sight: Sight<'_>,
+    ) -> Suitability {
+        let at = &lane.at[instance.index()];
+        if at.divergent.is_some() || at.tainted {
+            return Suitability::Behind;
+        }
+        let enough = match level {
+            Level::Strong => return strong_suitability(lane, instance, sight),
+            Level::Bounded { max_lag_ms } => is_within(lane, instance, sight, max_lag_ms, self.now_ms),
+            Level::Any => true,
+        };
+        // What is undecided may be shown, so that a busy instance is as good as any.
+        if enough { Suitability::Quiet } else { Suitability::Behind }
+    }
+
+    fn misses_one_of(&self, tenant: &str, database: &str, instance: InstanceId) -> bool {
+        self.catalog.collections(tenant, database).any(|(_, id)| self.is_missing(id, instance))
     }
 
     /// True until the real id of a living collection there is durable: without it nobody can ask for it.
@@ -127,25 +163,17 @@ enum Suitability {
     Behind,
 }
 
-fn suitability_in(
-    lane: &LaneState,
-    instance: InstanceId,
-    ids: Option<&[u64]>,
-    schema_only: bool,
-) -> Suitability {
+fn strong_suitability(lane: &LaneState, instance: InstanceId, sight: Sight<'_>) -> Suitability {
     let at = &lane.at[instance.index()];
-    if at.divergent.is_some() || at.tainted {
-        return Suitability::Behind;
-    }
     let others = lane.at.iter().enumerate().filter(|(index, _)| *index != instance.index());
     let seen_elsewhere = others.map(|(_, other)| other.seen).max().unwrap_or(Lsn(0));
     let last = lane.decided.max(seen_elsewhere);
     let lacks = |entry: &Pending| match entry.effect() {
         Effect::Void => false,
         Effect::Undecided if entry.lsn > seen_elsewhere => false,
-        _ => ids.is_none_or(|ids| entry.touches(ids)),
+        _ => sight.ids.is_none_or(|ids| entry.touches(ids)),
     };
-    let behind = if schema_only {
+    let behind = if sight.schema_only {
         let schema = lane.others_after(at.applied).filter(|entry| !entry.is(&Op::DeleteWhere));
         lacks_any(schema, last, lacks)
     } else {

@@ -11,6 +11,7 @@ mod bodies;
 mod cluster;
 mod commands;
 mod faults;
+mod freshness;
 mod generations;
 mod identity;
 mod official;

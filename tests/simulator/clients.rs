@@ -2,13 +2,13 @@
 
 use isochrome::chroma::ids::{CollectionId, InstanceId};
 use isochrome::replication::core::Core;
-use isochrome::replication::event::{Event, ReadId, ReadScope};
+use isochrome::replication::event::{Event, Level, ReadId, ReadScope};
 use isochrome::wal::record::{Encoding, EntryHead, Lane, Lsn, Op, RecordKind, RecordWrite, Transaction};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::check::lane_of;
 use crate::courier::{is_grave, provable};
-use crate::history::{Began, Look, Shown};
+use crate::history::{Began, History, Look, Shown};
 use crate::model::{DEFAULT_DATABASE, Kind, Part, RealId, Request, Response};
 use crate::plan::Fault;
 use crate::server::{End, Purpose};
@@ -32,6 +32,7 @@ pub(crate) struct PendingRead {
     client: usize,
     began: Began,
     scope: ReadScope,
+    level: Level,
     tries: u32,
     /// Isochrome dies after it.
     kills: bool,
@@ -179,17 +180,25 @@ impl World {
             Look::Whole | Look::Description => None,
         };
         let scope = ReadScope::Collection { id: CollectionId(collection), ids };
-        let began = self.history.begin(collection, look);
+        let level = match self.random.u8(..2) {
+            _ if !self.chance(self.plan.weak_percent) => Level::Strong,
+            0 => Level::Any,
+            _ => Level::Bounded { max_lag_ms: self.random.u64(..=self.plan.longest_lag_ms) },
+        };
+        let began = match level {
+            Level::Strong => self.history.begin(collection, look),
+            Level::Bounded { .. } | Level::Any => History::begin_weak(collection, look),
+        };
         self.clients[client].outstanding += 1;
-        self.ask_for_instance(PendingRead { client, began, scope, tries: 0, kills: false });
+        self.ask_for_instance(PendingRead { client, began, scope, level, tries: 0, kills: false });
     }
 
     fn ask_for_instance(&mut self, pending: PendingRead) {
         self.count("reads");
         let read = ReadId(self.counters["reads"]);
-        let scope = pending.scope.clone();
+        let (scope, level) = (pending.scope.clone(), pending.level);
         self.reads.insert(read, pending);
-        self.feed(Event::Read { read, scope });
+        self.feed(Event::Read { read, scope, level });
     }
 
     pub(crate) fn read_from(&mut self, read: ReadId, quiet: &[InstanceId], busy: &[InstanceId]) {
@@ -200,6 +209,7 @@ impl World {
             self.kill_after(read);
         }
         assert!(self.servers[instance.index()].told_up, "I6: {instance:?} is not up, and is to be read");
+        self.bind_bounded(read);
         let pending = &self.reads[&read];
         let id = CollectionId(pending.began.collection);
         let catalog = self.core.as_ref().map(Core::catalog);
@@ -214,6 +224,16 @@ impl World {
             Look::Ids(ids) => get(collection, Some(ids.clone())),
         };
         self.call(instance.index(), request, Purpose::Read(read));
+    }
+
+    /// A bounded read gets its instance, and must show what was decided long enough ago.
+    fn bind_bounded(&mut self, read: ReadId) {
+        if let Some(pending) = self.reads.get_mut(&read)
+            && let Level::Bounded { max_lag_ms } = pending.level
+        {
+            let old_ms = self.now_ms.saturating_sub(max_lag_ms);
+            pending.began.floor = self.decided.before(pending.began.collection, old_ms);
+        }
     }
 
     /// What the read shows may be decided only after a restart.
@@ -269,13 +289,18 @@ impl World {
         let Some(pending) = self.reads.remove(&read) else {
             return;
         };
-        if let Some(server) = server {
+        let strong = pending.level == Level::Strong;
+        if let (Some(server), true) = (server, strong) {
             self.feed(Event::ReadEnded { instance: instance(server), scope: pending.scope });
         }
         let own = self.log.facts.lanes.get(&lane_of(pending.began.collection));
         let own: Vec<Lsn> = own.into_iter().flatten().copied().collect();
         self.trace(|_| format!("SHOWN {:?}: {shown:?}", pending.began));
-        self.history.end(&pending.began, shown, &own, &self.reference);
+        self.count(if strong { "strong reads" } else { "weak reads" });
+        let position = pending.began.explain(shown, &own, &self.reference);
+        if strong {
+            self.history.acknowledged(pending.began.collection, position);
+        }
         if pending.kills {
             let for_ms = self.random.u64(1..20);
             self.after(1, Happening::Fault(Fault::Isochrome { for_ms }));

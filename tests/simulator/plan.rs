@@ -32,6 +32,10 @@ pub(crate) struct Plan {
     /// Out of a hundred operations: creates, renames, drops.
     pub(crate) schema_percent: u8,
     pub(crate) read_percent: u8,
+    /// Out of a hundred reads, how many are content with less than everything.
+    pub(crate) weak_percent: u8,
+    /// The longest lag that a bounded read is content with.
+    pub(crate) longest_lag_ms: u64,
     pub(crate) flawed_percent: u8,
     /// Out of a hundred requests to a server.
     pub(crate) lost_percent: u8,
@@ -78,6 +82,8 @@ impl Plan {
             burst: of(&[1, 4, 12]) as usize,
             schema_percent: of(&[2, 8, 25]) as u8,
             read_percent: of(&[20, 50]) as u8,
+            weak_percent: of(&[0, 30, 70]) as u8,
+            longest_lag_ms: of(&[30, 500, 5_000]),
             flawed_percent: of(&[0, 2, 10]) as u8,
             lost_percent: of(&[0, 0, 2, 8]) as u8,
             indefinite: of(&[0, 1]) == 1,

@@ -100,13 +100,25 @@ impl World {
     pub(crate) fn told(&mut self) {
         let mut entries = Vec::new();
         let mut records = 0;
+        let mut decided = Vec::new();
         for item in self.log.tell() {
             match item {
                 Item::Entry { lsn, head, waited_for, .. } => {
                     entries.push(LoggedEntry { lsn: *lsn, head: head.clone(), waited_for: *waited_for });
                 }
-                Item::Record(_) => records += 1,
+                Item::Record(record) => {
+                    records += 1;
+                    if let Record::Outcome(outcome) = record
+                        && let Some(collection) = public_id(&outcome.lane)
+                    {
+                        let decisions = outcome.decisions.iter();
+                        decided.extend(decisions.map(|decision| (collection, decision.lsn)));
+                    }
+                }
             }
+        }
+        for (collection, lsn) in decided {
+            self.decided.note(collection, lsn, self.now_ms);
         }
         self.records_told += records;
         let mut events = Vec::new();

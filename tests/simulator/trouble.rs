@@ -5,6 +5,7 @@ use isochrome::replication::core::Core;
 use isochrome::replication::event::{DownReason, Event};
 
 use crate::plan::Fault;
+use crate::reference::public_id;
 use crate::server::{Belief, Health};
 use crate::world::{Happening, Own, World};
 
@@ -108,6 +109,13 @@ impl World {
         self.trace(|world| format!("START {}", world.generation));
         let (core, actions) = Core::recover(self.plan.settings.clone(), self.now_ms, self.log.recovery());
         self.core = Some(core);
+        for lsn in self.log.facts.decisions.keys() {
+            let lane = &self.log.facts.entries[lsn].0.lane;
+            if let Some(collection) = public_id(lane) {
+                // How old it is is not known any more, so that it counts as old.
+                self.decided.note(collection, *lsn, 0);
+            }
+        }
         self.perform_all(actions);
         for server in 0..self.servers.len() {
             let there = &mut self.servers[server];

@@ -10,7 +10,7 @@ use isochrome::wal::record::{Lane, Lsn};
 
 use crate::clients::{Client, PendingRead};
 use crate::courier::Job;
-use crate::history::History;
+use crate::history::{Decided, History};
 use crate::log::Log;
 use crate::model::Generator;
 use crate::plan::{Fault, Plan};
@@ -73,6 +73,7 @@ pub(crate) struct World {
     pub(crate) waiting: BTreeMap<Lsn, (usize, u64)>,
     pub(crate) reads: BTreeMap<ReadId, PendingRead>,
     pub(crate) history: History,
+    pub(crate) decided: Decided,
     pub(crate) reference: Reference,
     /// Finished entries whose space is not given back yet.
     pub(crate) finished: BTreeSet<Lsn>,
@@ -114,6 +115,7 @@ impl World {
             waiting: BTreeMap::new(),
             reads: BTreeMap::new(),
             history: History::default(),
+            decided: Decided::default(),
             reference: Reference::new(),
             finished: BTreeSet::new(),
             settled: BTreeMap::new(),

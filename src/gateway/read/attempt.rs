@@ -16,6 +16,7 @@ use super::relay::{EndOfRead, Rest};
 use crate::chroma::answers::{Asked, Meaning, classify};
 use crate::chroma::error::ApiError;
 use crate::chroma::ids::InstanceId;
+use crate::chroma::requests::is_grave;
 use crate::chroma::rewrite::{collection_name_and_dimension, collection_with_id, mend_message};
 use crate::gateway::entry::Received;
 use crate::gateway::headers;
@@ -23,6 +24,7 @@ use crate::gateway::resolve::Target;
 use crate::gateway::state::AppState;
 use crate::instances::breaker::Ended;
 use crate::instances::client::Instance;
+use crate::replication::event::Level;
 
 /// How a try ended.
 pub(super) enum Attempt {
@@ -126,7 +128,7 @@ async fn ask(
             left: content_length(&held.headers),
             rest,
             available,
-            end: EndOfRead::new(app.replication.clone(), there.id, what.scope.clone()),
+            end: EndOfRead::new(app.replication.clone(), there.id, what.scope.clone(), what.level),
         }),
     };
     Ok(Answered {
@@ -177,8 +179,8 @@ async fn judge(app: &AppState, what: &Forward, answered: Answered, real_id: Uuid
     let (status, body) = (answered.status.as_u16(), body.clone());
     if !answered.is_error() {
         return match (&what.expected, what.place.target()) {
-            (Expected::Description, Some(target)) => described(app, answered, &body, target),
-            (Expected::List(listed), _) => list::check(app, answered, &body, listed).await,
+            (Expected::Description, Some(target)) => described(app, what, answered, &body, target),
+            (Expected::List(listed), _) => list::check(app, answered, &body, listed, what.level).await,
             _ => Attempt::Answered(answered),
         };
     }
@@ -223,14 +225,16 @@ fn gone(what: &Forward, target: &Target) -> ApiError {
 }
 
 /// A description with the public id. While a rename or a drop is under way its name may be one that no verdict has
-/// confirmed yet; that is over in a moment, so it counts as no answer while there is time.
-fn described(app: &AppState, answered: Answered, body: &Bytes, target: &Target) -> Attempt {
+/// confirmed yet; that is over in a moment, so it counts as no answer while there is time. A weaker read may show a
+/// name that is not confirmed yet, or not any more, but never one that only we gave.
+fn described(app: &AppState, what: &Forward, answered: Answered, body: &Bytes, target: &Target) -> Attempt {
     let named = collection_name_and_dimension(body).map(|(name, _)| name);
     let (Some(name), Some(mended)) = (named, collection_with_id(body, target.id)) else {
         return Attempt::Failed("the answer is no description of a collection".to_owned());
     };
     let answered = answered.with_body(mended);
     let confirmed = name == target.name
+        || (what.level != Level::Strong && !is_grave(&name))
         || app.replication.with_catalog(|catalog| {
             catalog.living(target.id).is_some_and(|collection| collection.name == name)
         });

@@ -21,7 +21,7 @@ use crate::gateway::entry::Received;
 use crate::gateway::headers::{INSTANCE, TRACE_ID};
 use crate::gateway::resolve::Target;
 use crate::gateway::state::AppState;
-use crate::replication::event::{ReadScope, RefusedRead};
+use crate::replication::event::{Level, ReadScope, RefusedRead};
 
 /// Answers up to this size are held whole, so that a broken one can be asked for elsewhere.
 pub(super) const HOLD_BYTES: usize = 256 * 1024;
@@ -64,6 +64,7 @@ pub(super) struct Forward {
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
     pub(super) scope: ReadScope,
+    pub(super) level: Level,
     /// Reads with the same key go to the same instance while they can.
     pub(super) key: u64,
     pub(super) expected: Expected,
@@ -97,7 +98,7 @@ pub(super) async fn forward(app: &AppState, what: &Forward, request: &Received) 
     let answered = ask_around(app, what, request).await?;
     if let Content::Whole(_) = answered.content {
         // A relayed answer tells its end itself.
-        app.replication.read_ended(answered.instance, what.scope.clone());
+        app.replication.read_ended(answered.instance, what.scope.clone(), what.level);
     }
     Ok(answered)
 }
@@ -106,7 +107,7 @@ async fn ask_around(app: &AppState, what: &Forward, request: &Received) -> Resul
     app.retries.deposit();
     let mut tries = Tries::new(app.settings().read_wait, what.patience);
     loop {
-        let permit = match app.replication.read_permit(what.scope.clone()).await {
+        let permit = match app.replication.read_permit(what.scope.clone(), what.level).await {
             Ok(permit) => permit,
             Err(refused) => return tries.last.ok_or_else(|| refuse(refused)),
         };

@@ -13,12 +13,13 @@ use crate::catalog::Catalog;
 use crate::chroma::ids::{CollectionId, InstanceId};
 use crate::chroma::page::{self, Page};
 use crate::chroma::path;
+use crate::chroma::requests::is_grave;
 use crate::chroma::rewrite::{collection_name_and_dimension, collection_with_id, join_list, list_items};
 use crate::gateway::answer::Refusal;
 use crate::gateway::entry::Received;
 use crate::gateway::resolve::check_database;
 use crate::gateway::state::AppState;
-use crate::replication::event::ReadScope;
+use crate::replication::event::{Level, ReadScope};
 
 /// What a list must show.
 #[derive(Clone, Debug)]
@@ -35,6 +36,7 @@ pub(super) async fn list(
     app: &AppState,
     tenant: String,
     database: String,
+    level: Level,
     request: Received,
 ) -> Result<Response, Refusal> {
     check_database(&database)?;
@@ -54,6 +56,7 @@ pub(super) async fn list(
         scope: ReadScope::Database { tenant: tenant.clone(), database: database.clone() },
         expected: Expected::List(Listed { tenant, database, page, names }),
         hold_bytes: usize::MAX,
+        level,
         ..what
     };
     let answered = forward(app, &what, &request).await?;
@@ -62,10 +65,16 @@ pub(super) async fn list(
 
 /// Turns an instance's list into ours. It counts as an answer when it shows every collection that the catalog held
 /// all the time, and each under a name that a verdict gave it. While a drop or a rename is under way an instance may
-/// be ahead of the verdicts; that is over in a moment.
-pub(super) async fn check(app: &AppState, answered: Answered, body: &Bytes, listed: &Listed) -> Attempt {
+/// be ahead of the verdicts; that is over in a moment. A weaker read takes any name but one that only we gave.
+pub(super) async fn check(
+    app: &AppState,
+    answered: Answered,
+    body: &Bytes,
+    listed: &Listed,
+    level: Level,
+) -> Attempt {
     let instance = answered.instance;
-    let shown = app.replication.with_catalog(|catalog| show(catalog, listed, instance, body));
+    let shown = app.replication.with_catalog(|catalog| show(catalog, listed, instance, body, level));
     match shown {
         Ok(list) => Attempt::Answered(answered.with_body(list)),
         Err(Unfit::NoList) => Attempt::Failed("the answer is no list of collections".to_owned()),
@@ -91,7 +100,13 @@ enum Unfit {
 }
 
 /// The page of an instance's list that was asked for: what the catalog holds, under and ordered by our ids.
-fn show(catalog: &Catalog, listed: &Listed, instance: InstanceId, body: &[u8]) -> Result<Vec<u8>, Unfit> {
+fn show(
+    catalog: &Catalog,
+    listed: &Listed,
+    instance: InstanceId,
+    body: &[u8],
+    level: Level,
+) -> Result<Vec<u8>, Unfit> {
     let mut ours: HashMap<u128, CollectionId> = HashMap::new();
     for (_, id) in catalog.collections(&listed.tenant, &listed.database) {
         match catalog.real_id(id, instance) {
@@ -105,7 +120,8 @@ fn show(catalog: &Catalog, listed: &Listed, instance: InstanceId, body: &[u8]) -
         let Some(id) = ours.get(&item.real_id.as_u128()) else { continue };
         let (name, _) = collection_name_and_dimension(item.json).ok_or(Unfit::NoList)?;
         let now = catalog.living(*id).map(|collection| &collection.name);
-        if now != Some(&name) && listed.names.get(id) != Some(&name) {
+        let may_differ = level != Level::Strong && !is_grave(&name);
+        if now != Some(&name) && listed.names.get(id) != Some(&name) && !may_differ {
             return Err(Unfit::Unconfirmed(name));
         }
         shown.insert(*id, item.json);
@@ -149,7 +165,8 @@ mod tests {
             page,
             names: before.iter().map(|(id, name)| (CollectionId(*id), (*name).to_owned())).collect(),
         };
-        let list = show(now, &listed, InstanceId(0), format!("[{}]", items.join(",")).as_bytes());
+        let answer = format!("[{}]", items.join(","));
+        let list = show(now, &listed, InstanceId(0), answer.as_bytes(), Level::Strong);
         list.map(|list| String::from_utf8(list).unwrap())
     }
 

@@ -5,6 +5,7 @@ pub(super) mod budget;
 mod catalog;
 mod choose;
 mod forward;
+mod level;
 mod list;
 mod nowhere;
 mod query;
@@ -21,33 +22,36 @@ use super::state::AppState;
 use super::transaction::outcome::Told;
 use crate::chroma::ids::parse_uuid;
 use crate::chroma::route::{RecordOp, Route};
-use crate::replication::event::ReadScope;
+use crate::replication::event::{Level, ReadScope};
 use crate::wal::record::Answer;
 use forward::{Expected, Forward, Where, forward};
 pub(super) use nowhere::{judge_create, judge_missing};
 
 /// Answers a read.
 pub(super) async fn answer(app: &AppState, route: Route, request: Received) -> Result<Response, Refusal> {
+    let level = level::of(&request.headers)?;
     match route {
         Route::GetTenant { tenant } => catalog::tenant(app, &tenant),
         Route::ListDatabases { tenant } => catalog::databases(app, &tenant, &request),
         Route::GetDatabase { tenant, database } => catalog::database(app, &tenant, &database),
         Route::CountCollections { tenant, database } => catalog::count(app, &tenant, &database),
-        Route::ListCollections { tenant, database } => list::list(app, tenant, database, request).await,
+        Route::ListCollections { tenant, database } => {
+            list::list(app, tenant, database, level, request).await
+        }
         Route::GetCollection { tenant, database, collection } => {
             let place = Place { tenant: &tenant, database: &database, collection: &collection };
             let target = app.replication.with_catalog(|catalog| place.name_or_id(catalog))?;
-            respond(app, describe(&request, target), request).await
+            respond(app, describe(&request, target), level, request).await
         }
         Route::GetCollectionById { tenant, database, id } => {
             let place = Place { tenant: &tenant, database: &database, collection: &id };
             let target = app.replication.with_catalog(|catalog| place.id_only(catalog))?;
-            respond(app, describe(&request, target), request).await
+            respond(app, describe(&request, target), level, request).await
         }
         Route::Records { tenant, database, collection, op } => {
             let place = Place { tenant: &tenant, database: &database, collection: &collection };
             match app.replication.with_catalog(|catalog| place.id_or_name(catalog)) {
-                Ok(target) => respond(app, of_records(&request, target, op), request).await,
+                Ok(target) => respond(app, of_records(&request, target, op), level, request).await,
                 Err(missing) => nowhere::respond(app, place, op.segment(), missing, request).await,
             }
         }
@@ -57,16 +61,16 @@ pub(super) async fn answer(app: &AppState, route: Route, request: Received) -> R
                 Ok(target) => target,
                 // It can't mean any collection there either, and each of these has words of its own for that.
                 Err(_) if parse_uuid(&collection).is_none() => {
-                    return respond(app, Forward { patience: 0, ..as_sent(&request) }, request).await;
+                    return respond(app, Forward { patience: 0, ..as_sent(&request) }, level, request).await;
                 }
                 Err(missing) => return nowhere::respond(app, place, &rest, missing, request).await,
             };
             let scope = ReadScope::Collection { id: target.id, ids: None };
             let place = Where::Collection { target, rest };
             // It is an error in any case.
-            respond(app, Forward { place, scope, patience: 0, ..as_sent(&request) }, request).await
+            respond(app, Forward { place, scope, patience: 0, ..as_sent(&request) }, level, request).await
         }
-        _ => respond(app, as_sent(&request), request).await,
+        _ => respond(app, as_sent(&request), level, request).await,
     }
 }
 
@@ -92,8 +96,13 @@ async fn whole(app: &AppState, what: Forward, request: &Received) -> Result<Told
     Ok(Told::Answer(Answer { status, body: body.to_vec() }))
 }
 
-async fn respond(app: &AppState, what: Forward, request: Received) -> Result<Response, Refusal> {
-    let answered = forward(app, &what, &request).await?;
+async fn respond(
+    app: &AppState,
+    what: Forward,
+    level: Level,
+    request: Received,
+) -> Result<Response, Refusal> {
+    let answered = forward(app, &Forward { level, ..what }, &request).await?;
     Ok(answered.into_response(app, request.place))
 }
 
@@ -105,6 +114,7 @@ fn as_sent(request: &Received) -> Forward {
         headers: super::headers::of_request(&request.headers),
         body: request.body.clone(),
         scope: ReadScope::Constant,
+        level: Level::Strong,
         key: key(&[request.path_and_query().as_bytes(), &request.body]),
         expected: Expected::Anything,
         hold_bytes: forward::HOLD_BYTES,

@@ -13,7 +13,7 @@ use super::attempt::unavailable;
 use crate::chroma::ids::InstanceId;
 use crate::delivery::handle::Replication;
 use crate::gateway::admission::Place;
-use crate::replication::event::ReadScope;
+use crate::replication::event::{Level, ReadScope};
 
 /// Tells the core that a read ends.
 #[derive(Clone)]
@@ -21,16 +21,22 @@ pub(super) struct EndOfRead {
     replication: Replication,
     instance: InstanceId,
     scope: ReadScope,
+    level: Level,
 }
 
 impl EndOfRead {
-    pub(super) fn new(replication: Replication, instance: InstanceId, scope: ReadScope) -> Self {
-        Self { replication, instance, scope }
+    pub(super) fn new(
+        replication: Replication,
+        instance: InstanceId,
+        scope: ReadScope,
+        level: Level,
+    ) -> Self {
+        Self { replication, instance, scope, level }
     }
 
     /// To be called before the last byte goes to the client.
     fn tell(self) {
-        self.replication.read_ended(self.instance, self.scope);
+        self.replication.read_ended(self.instance, self.scope, self.level);
     }
 }
 

@@ -6,7 +6,7 @@ use crate::catalog::{Catalog, DEFAULT_DATABASE, DEFAULT_TENANT};
 use crate::chroma::ids::{CollectionId, InstanceId};
 use crate::replication::core::{Core, Settings};
 use crate::replication::event::{
-    Action, Delivery, DeliveryOutcome, DownReason, Event, LoggedEntry, ReadId, ReadScope, Reply,
+    Action, Delivery, DeliveryOutcome, DownReason, Event, Level, LoggedEntry, ReadId, ReadScope, Reply,
 };
 use crate::wal::record::{Answer, Encoding, EntryHead, Lane, Lsn, Op, RecordKind, RecordWrite};
 
@@ -156,10 +156,15 @@ impl Bench {
         self.feed(Event::Tick);
     }
 
-    /// Asks for a read of the whole collection, and gives the instances that may serve it.
+    /// Asks for a strong read of the whole collection, and gives the instances that may serve it.
     pub fn read(&mut self) -> Vec<InstanceId> {
+        self.read_as(Level::Strong, ReadScope::Collection { id: ID, ids: None })
+    }
+
+    /// Asks for a read, and gives the instances that may serve it now.
+    pub fn read_as(&mut self, level: Level, scope: ReadScope) -> Vec<InstanceId> {
         self.reads.clear();
-        self.feed(Event::Read { read: ReadId(1), scope: ReadScope::Collection { id: ID, ids: None } });
+        self.feed(Event::Read { read: ReadId(1), scope, level });
         match self.reads.pop() {
             Some(Action::ReadFrom { quiet, busy, .. }) => quiet.into_iter().chain(busy).collect(),
             _ => Vec::new(),

@@ -1,6 +1,7 @@
 //! Each behaviour of the core as a short story. The simulator tells the long ones.
 
 mod bench;
+mod levels;
 mod schema;
 
 use super::core::Settings;
@@ -383,6 +384,10 @@ fn reads_are_refused_at_once_without_an_instance_and_after_a_wait_behind_a_laggi
     assert_eq!(bench.reads.len(), 1);
     bench.down(B);
     bench.reads.clear();
-    bench.feed(Event::Read { read: super::event::ReadId(2), scope: super::event::ReadScope::Constant });
+    bench.feed(Event::Read {
+        read: super::event::ReadId(2),
+        scope: super::event::ReadScope::Constant,
+        level: super::event::Level::Strong,
+    });
     assert!(matches!(bench.reads[..], [Action::ReadRefused { .. }]));
 }
