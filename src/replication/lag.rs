@@ -130,8 +130,8 @@ mod tests {
     fn marks_are_few_and_never_make_a_verdict_younger_nor_much_older() {
         let mut ages = Ages::default();
         let (mut now_ms, mut noted) = (0, Vec::new());
-        for lsn in 1..60_000 {
-            now_ms += [1, 3, 40, 900][lsn as usize % 4];
+        for (lsn, pause_ms) in (1..60_000).zip([1, 3, 40, 900].into_iter().cycle()) {
+            now_ms += pause_ms;
             ages.note(Lsn(lsn), now_ms);
             noted.push(now_ms);
             assert!(ages.marks.len() <= MOST_MARKS);
