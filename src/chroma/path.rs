@@ -6,6 +6,12 @@ use uuid::Uuid;
 /// What may stand in a path segment as it is.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
+/// A text as one segment of a path.
+#[must_use]
+pub fn segment(text: &str) -> String {
+    utf8_percent_encode(text, SEGMENT).to_string()
+}
+
 /// `/api/v2/tenants/{tenant}/databases`
 #[must_use]
 pub fn databases(tenant: &str) -> String {

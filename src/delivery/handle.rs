@@ -25,11 +25,22 @@ pub struct Submission {
     pub body: Bytes,
 }
 
+/// How far a write must come before its sender is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// It is durable in the log.
+    Logged,
+    /// There is a verdict, or the sender has waited long enough for one.
+    Answered,
+}
+
 /// What became of a submission.
 #[derive(Clone, Debug)]
 pub enum Written {
     /// Logged; what its sender is to be told.
     Logged { lsn: Lsn, reply: Reply },
+    /// Logged, and its sender does not wait for more.
+    Accepted { lsn: Lsn },
     /// Not logged, for certain, and why.
     NotLogged { reason: String },
     /// Not logged: too much is under way.
@@ -81,13 +92,19 @@ pub(super) struct Shared {
     pub instances: Vec<Arc<Instance>>,
     pub next_ticket: AtomicU64,
     /// Who waits for which submission to be logged.
-    pub tickets: Mutex<HashMap<u64, oneshot::Sender<Written>>>,
+    pub tickets: Mutex<HashMap<u64, Ticket>>,
     pub wal: Arc<Wal>,
     pub watched: Vec<Arc<Watched>>,
 }
 
+/// The sender of a submission, and what it waits for.
+pub(super) struct Ticket {
+    pub sender: oneshot::Sender<Written>,
+    pub until: Until,
+}
+
 impl Shared {
-    pub(super) fn tickets(&self) -> MutexGuard<'_, HashMap<u64, oneshot::Sender<Written>>> {
+    pub(super) fn tickets(&self) -> MutexGuard<'_, HashMap<u64, Ticket>> {
         self.tickets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -106,7 +123,7 @@ impl Replication {
 
     /// Logs the submissions as one group, in order, and waits for what the sender of the last one is to be told. The
     /// writes go on whether or not the caller waits.
-    pub async fn write(&self, group: Vec<Submission>) -> Written {
+    pub async fn write(&self, group: Vec<Submission>, until: Until) -> Written {
         let (sender, written) = oneshot::channel();
         let mut sender = Some(sender);
         let last = group.len().saturating_sub(1);
@@ -117,7 +134,7 @@ impl Replication {
                 && let Some(sender) = sender.take()
             {
                 own_ticket = Some(ticket);
-                self.shared.tickets().insert(ticket, sender);
+                self.shared.tickets().insert(ticket, Ticket { sender, until });
             }
             NewEntry { head: submission.head, body: submission.body, ticket }
         });

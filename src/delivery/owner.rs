@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
 use super::courier::Courier;
-use super::handle::{Message, ReadPermit, Shared, Written, read_id};
+use super::handle::{Message, ReadPermit, Shared, Ticket, Until, Written, read_id};
 use crate::instances::health::Watched;
 use crate::replication::core::Core;
 use crate::replication::event::{Action, Delivery, Event, LoggedEntry, ReadId, RefusedRead, Reply};
@@ -96,11 +96,17 @@ impl Owner {
                 let entries = entries
                     .into_iter()
                     .map(|(lsn, head, ticket)| {
-                        let sender = tickets.remove(&ticket);
-                        let waited_for = sender.is_some();
-                        if let Some(sender) = sender {
-                            self.writers.insert(lsn, sender);
-                        }
+                        let waited_for = match tickets.remove(&ticket) {
+                            Some(Ticket { sender, until: Until::Answered }) => {
+                                self.writers.insert(lsn, sender);
+                                true
+                            }
+                            Some(Ticket { sender, until: Until::Logged }) => {
+                                _ = sender.send(Written::Accepted { lsn });
+                                false
+                            }
+                            None => false,
+                        };
                         LoggedEntry { lsn, head, waited_for }
                     })
                     .collect();
@@ -110,8 +116,8 @@ impl Owner {
             Committed::Records { upto } => self.feed(Event::Recorded { upto }),
             Committed::Refused { tickets, error } => {
                 let mut waiting = self.shared.tickets();
-                for sender in tickets.iter().filter_map(|ticket| waiting.remove(ticket)) {
-                    _ = sender.send(Written::NotLogged { reason: error.to_string() });
+                for ticket in tickets.iter().filter_map(|ticket| waiting.remove(ticket)) {
+                    _ = ticket.sender.send(Written::NotLogged { reason: error.to_string() });
                 }
             }
             Committed::Unavailable(error) => {

@@ -14,6 +14,7 @@ mod faults;
 mod freshness;
 mod generations;
 mod identity;
+mod later;
 mod official;
 mod operations;
 mod operators;

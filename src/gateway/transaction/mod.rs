@@ -3,3 +3,4 @@
 pub(super) mod id;
 pub(super) mod once;
 pub mod outcome;
+pub(super) mod prefer;

@@ -3,19 +3,23 @@
 use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue, header};
+use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
 use super::once::mismatch;
-use crate::delivery::handle::{Replication, Written};
+use super::prefer::RESPOND_ASYNC;
+use crate::chroma::path;
+use crate::delivery::handle::{Replication, Until, Written};
 use crate::gateway::answer::{self, Code, Refusal};
 use crate::gateway::headers;
 use crate::replication::event::Reply;
-use crate::wal::record::Answer;
+use crate::wal::record::{Answer, Lsn};
 use crate::wal::{LogError, StoredTransaction, TransactionState};
 
 /// Pause between two looks at a transaction that is waited for.
 pub const DECISION_POLL: Duration = Duration::from_millis(25);
+const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 /// Seconds after which it makes sense to ask for an open outcome.
 const ASK_AFTER_S: u32 = 2;
 
@@ -24,6 +28,10 @@ const ASK_AFTER_S: u32 = 2;
 pub(in crate::gateway) enum Told {
     /// The verdict, or what a read gave in its place.
     Answer(Answer),
+    /// Logged, and its sender does not wait for the verdict.
+    Accepted {
+        lsn: Lsn,
+    },
     /// An instance stopped writing under it.
     Suspect(Answer),
     Refused(Refusal),
@@ -36,6 +44,7 @@ impl Told {
             Written::Logged { reply: Reply::Verdict(answer), .. } => Self::Answer(answer),
             Written::Logged { reply: Reply::Suspect(answer), .. } => Self::Suspect(answer),
             Written::Logged { reply: Reply::Unknown, .. } => Self::Refused(undecided(id)),
+            Written::Accepted { lsn } => Self::Accepted { lsn },
             Written::NotLogged { reason } => Self::Refused(not_logged(&reason)),
             Written::Overloaded => Self::Refused(Refusal::unavailable(
                 Code::Overloaded,
@@ -54,6 +63,7 @@ impl Told {
     pub(in crate::gateway) fn into_response(self, id: &str) -> Response {
         let mut response = match self {
             Self::Answer(answer) => answer::from_log(&answer),
+            Self::Accepted { lsn } => accepted(id, lsn),
             Self::Suspect(answer) => {
                 let code = HeaderValue::from_static(Code::Suspect.word());
                 answer::with_header(answer::from_log(&answer), headers::ERROR_CODE, code)
@@ -67,14 +77,33 @@ impl Told {
     }
 }
 
+/// 202: logged, and where to ask for the outcome.
+fn accepted(id: &str, lsn: Lsn) -> Response {
+    #[derive(Serialize)]
+    struct Shown<'a> {
+        transaction_id: &'a str,
+        lsn: Lsn,
+        state: &'static str,
+    }
+    let body = serde_json::to_vec(&Shown { transaction_id: id, lsn, state: "logged" }).unwrap_or_default();
+    let mut response = answer::json(202, body);
+    if let Ok(location) = HeaderValue::from_str(&format!("/transactions/{}", path::segment(id))) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    response.headers_mut().insert(PREFERENCE_APPLIED, HeaderValue::from_static(RESPOND_ASYNC));
+    response
+}
+
 /// What is told to one who repeats a transaction; `None` where the log does not know it. Waits up to `wait` for an
-/// outcome that is open.
+/// outcome that is open, unless its sender does not want to wait.
 pub(in crate::gateway) async fn repeat(
     replication: &Replication,
     id: &str,
     fingerprint: u128,
+    until: Until,
     wait: Duration,
 ) -> Option<Told> {
+    let wait = if until == Until::Logged { Duration::ZERO } else { wait };
     let stored = match wait_for(replication, id, wait).await {
         Ok(stored) => stored?,
         Err(error) => return Some(Told::Refused(not_logged(&error.to_string()))),
@@ -85,8 +114,24 @@ pub(in crate::gateway) async fn repeat(
     Some(match (stored.state, stored.answer) {
         (TransactionState::Committed | TransactionState::Rejected, Some(answer)) => Told::Answer(answer),
         (TransactionState::Suspect, Some(answer)) => Told::Suspect(answer),
+        _ if until == Until::Logged => Told::Accepted { lsn: stored.lsn },
         _ => Told::Refused(undecided(id)),
     })
+}
+
+/// Waits until the log knows a transaction whose outcome is open.
+pub(in crate::gateway) async fn logged(replication: &Replication, id: &str, fingerprint: u128) -> Told {
+    loop {
+        sleep(DECISION_POLL).await;
+        if let Ok(Some(stored)) = replication.transaction(id).await
+            && is_open(&stored)
+        {
+            if stored.fingerprint != fingerprint {
+                return Told::Refused(mismatch(id));
+            }
+            return Told::Accepted { lsn: stored.lsn };
+        }
+    }
 }
 
 /// Looks a transaction up, and waits up to `wait` while its outcome is open.

@@ -8,6 +8,7 @@ mod reset;
 mod schema;
 mod submission;
 
+use std::future::Future;
 use std::sync::Arc;
 
 use axum::response::{IntoResponse, Response};
@@ -18,6 +19,7 @@ use super::state::AppState;
 use super::transaction::id::{TransactionId, fingerprint};
 use super::transaction::outcome::{self, Told};
 use crate::chroma::route::Route;
+use crate::delivery::handle::Until;
 use submission::Sender;
 
 /// Bodies over this are looked through on a thread that may block.
@@ -36,9 +38,10 @@ pub(super) async fn answer(app: &AppState, route: Route, request: Received) -> R
     };
     let id = transaction.id;
     let sender = Sender::new(id.clone(), fingerprint, &request);
-    let work = execute(Arc::clone(app), route, request, sender, transaction.given);
+    let until = sender.until;
+    let work = Box::pin(execute(Arc::clone(app), route, request, sender, transaction.given));
     let (told, again) = if transaction.given {
-        app.under_way.once(&id, fingerprint, work).await
+        once(app, &id, fingerprint, until, work).await
     } else {
         (tokio::spawn(work).await.unwrap_or_else(|_| Told::Refused(outcome::undecided(&id))), false)
     };
@@ -46,6 +49,35 @@ pub(super) async fn answer(app: &AppState, route: Route, request: Received) -> R
         app.counters.repeated();
     }
     told.into_response(&id)
+}
+
+/// Executes a write under an id that its sender gave, or waits for somebody else's execution of it, as long as this
+/// sender wants to wait.
+async fn once(
+    app: &AppState,
+    id: &str,
+    fingerprint: u128,
+    until: Until,
+    work: impl Future<Output = Told> + Send + 'static,
+) -> (Told, bool) {
+    let executed = app.under_way.once(id, fingerprint, work);
+    if until == Until::Logged {
+        return tokio::select! {
+            // Comes first, so that the execution begins in any case.
+            biased;
+            executed = executed => executed,
+            logged = outcome::logged(&app.replication, id, fingerprint) => (logged, false),
+        };
+    }
+    match executed.await {
+        // It was somebody else's, who did not wait.
+        (Told::Accepted { .. }, again) => {
+            let wait = app.settings().write_wait;
+            let told = outcome::repeat(&app.replication, id, fingerprint, until, wait).await;
+            (told.unwrap_or_else(|| Told::Refused(outcome::undecided(id))), again)
+        }
+        executed => executed,
+    }
 }
 
 async fn fingerprint_of(request: &Arc<Received>) -> Result<u128, Refusal> {
@@ -65,7 +97,8 @@ async fn execute(
 ) -> Told {
     if may_come_again {
         let wait = app.settings().write_wait;
-        let known = outcome::repeat(&app.replication, &sender.id, sender.fingerprint, wait).await;
+        let known =
+            outcome::repeat(&app.replication, &sender.id, sender.fingerprint, sender.until, wait).await;
         if let Some(told) = known {
             app.counters.repeated();
             return if route == Route::Reset { reset::told(told) } else { told };

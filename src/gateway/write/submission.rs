@@ -5,10 +5,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 
 use crate::chroma::ids::CollectionId;
-use crate::delivery::handle::Submission;
+use crate::delivery::handle::{Submission, Until};
 use crate::gateway::entry::Received;
 use crate::gateway::state::AppState;
 use crate::gateway::transaction::outcome::Told;
+use crate::gateway::transaction::prefer;
 use crate::wal::record::{EntryHead, Lane, Op, Transaction};
 
 /// Who sent a write, as the log keeps it.
@@ -19,6 +20,8 @@ pub(super) struct Sender {
     method: String,
     path: String,
     accepted_ms: u64,
+    /// How long it waits for what it is told.
+    pub(super) until: Until,
 }
 
 impl Sender {
@@ -30,6 +33,7 @@ impl Sender {
             method: request.method.as_str().to_owned(),
             path: request.path_and_query().to_owned(),
             accepted_ms: u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX),
+            until: prefer::until(&request.headers),
         }
     }
 
@@ -47,7 +51,7 @@ impl Sender {
 
     /// Logs a group whose last part is the sender's, and waits for what to tell.
     pub(super) async fn log(&self, app: &AppState, group: Vec<Submission>) -> Told {
-        Told::of(app.replication.write(group).await, &self.id)
+        Told::of(app.replication.write(group, self.until).await, &self.id)
     }
 }
 
