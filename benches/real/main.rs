@@ -1,6 +1,6 @@
 //! What Isochrome does for its users, measured against real Chroma servers, side by side in one run.
 //!
-//!     cargo bench --bench real [-- passing reads throughput visibility failover]
+//!     cargo bench --bench real [-- passing reads throughput visibility failover queue]
 //!
 //! | variable | meaning | default |
 //! | --- | --- | --- |
@@ -10,6 +10,8 @@
 //! | `ISOCHROME_BENCH_FAILOVER_S` | seconds of load of one row of the failover table | 90 |
 //! | `ISOCHROME_BENCH_READ_ROUNDS` | interleaved rounds of each row of the tables of reads | 5 |
 //! | `ISOCHROME_BENCH_READ_ROUND_MS` | milliseconds of one round of one column there | 700 |
+//! | `ISOCHROME_BENCH_QUEUE_MIB` | bodies queued for the table of the queue | 64 |
+//! | `ISOCHROME_BENCH_QUEUE_LANES`, `_RECORDS`, `_DRAIN_S` | its collections, records of a write, seconds of draining | 1, 1, 5 |
 //! | `ISOCHROME_BENCH_SUBJECTS` | subjects, with commas | all that a table has |
 #![allow(clippy::expect_used, clippy::print_stdout, reason = "a measurement prints, or stops loudly")]
 
@@ -20,6 +22,7 @@ mod corpus;
 mod failover;
 mod peak;
 mod proxy;
+mod queue;
 mod rate;
 mod reads;
 mod subject;
@@ -39,7 +42,7 @@ fn setting<T: FromStr>(name: &str, default: T) -> T {
 
 #[tokio::main]
 async fn main() {
-    let known = ["passing", "reads", "throughput", "visibility", "failover"];
+    let known = ["passing", "reads", "throughput", "visibility", "failover", "queue"];
     let asked: Vec<String> =
         env::args().skip(1).filter(|argument| known.contains(&argument.as_str())).collect();
     let wanted = |table: &str| asked.is_empty() || asked.iter().any(|name| name == table);
@@ -58,6 +61,9 @@ async fn main() {
     }
     if wanted("failover") {
         failover::measure().await;
+    }
+    if wanted("queue") {
+        queue::measure().await;
     }
 }
 
