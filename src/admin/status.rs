@@ -106,13 +106,17 @@ impl Status {
             suspects: Vec::new(),
             waiting_reads: 0,
         });
+        let oldest = view.instances.iter().filter_map(|view| view.oldest_pending).collect();
+        let accepted_ms = app.replication.accepted_ms(oldest).await;
         let instances: Vec<_> = app
             .replication
             .instances()
             .iter()
             .filter_map(|instance| {
                 let view = view.instances.iter().find(|view| view.instance == instance.id)?;
-                Some(InstanceStatus::of(app, instance, view))
+                let oldest_ms = view.oldest_pending.and_then(|lsn| accepted_ms.get(&lsn));
+                let lag_ms = oldest_ms.map_or(0, |accepted_ms| time::age_ms(*accepted_ms));
+                Some(InstanceStatus::of(app, instance, view, lag_ms))
             })
             .collect();
         Self {
@@ -139,11 +143,10 @@ impl Status {
 }
 
 impl InstanceStatus {
-    fn of(app: &AppState, instance: &Instance, view: &InstanceView) -> Self {
+    fn of(app: &AppState, instance: &Instance, view: &InstanceView, lag_ms: u64) -> Self {
         let health = app.replication.health(instance.id);
         let counts = app.counters.instance(instance.id);
         let load = instance.turns.view();
-        let pending_since = view.oldest_pending.and_then(|lsn| app.replication.accepted_ms(lsn));
         Self {
             name: instance.name.clone(),
             address: instance.authority.clone(),
@@ -159,7 +162,7 @@ impl InstanceStatus {
             since: time::iso(time::wall(health.since)),
             pending_writes: view.pending,
             oldest_pending_lsn: view.oldest_pending,
-            lag_ms: pending_since.map_or(0, time::age_ms),
+            lag_ms,
             in_flight: view.in_flight,
             breaker: load.phase.word(),
             breaker_trips: load.trips,

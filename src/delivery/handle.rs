@@ -1,6 +1,6 @@
 //! What the gateway and the operators' side see of replication.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
@@ -217,10 +217,12 @@ impl Replication {
         self.ask(move |core| core.entry_view(&lane, lsn)).await.flatten()
     }
 
-    /// When a write was accepted: Unix time in milliseconds; `None` when it is finished everywhere.
-    #[must_use]
-    pub fn accepted_ms(&self, lsn: Lsn) -> Option<u64> {
-        self.shared.wal.accepted_ms(lsn)
+    /// When these writes were accepted: Unix time in milliseconds. Those that are finished everywhere are missing.
+    pub async fn accepted_ms(&self, lsns: Vec<Lsn>) -> BTreeMap<Lsn, u64> {
+        let wal = Arc::clone(&self.shared.wal);
+        let read =
+            move || lsns.into_iter().filter_map(|lsn| Some((lsn, wal.accepted_ms(lsn).ok()?))).collect();
+        tokio::task::spawn_blocking(read).await.unwrap_or_default()
     }
 
     async fn ask<T: Send + 'static>(&self, look: impl FnOnce(&Core) -> T + Send + 'static) -> Option<T> {

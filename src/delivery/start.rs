@@ -144,6 +144,7 @@ fn fits(recovered: &Recovered, names: &[&str]) -> Result<(), String> {
     let created: HashSet<_> = recovered
         .entries
         .iter()
+        .flatten()
         .filter(|entry| matches!(&entry.work, Work::Other(op) if matches!(**op, Op::CreateCollection { .. })))
         .map(|entry| &*entry.lane)
         .collect();

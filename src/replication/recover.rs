@@ -16,8 +16,9 @@ use crate::wal::record::{Lane, Lsn, Op};
 #[derive(Clone, Debug, Default)]
 pub struct Recovery {
     pub catalog: Catalog,
-    /// Entries that may not be finished, in order; finished ones may be among them.
-    pub entries: Vec<Brief>,
+    /// Entries that may not be finished, in order, in groups that are given back one by one; finished ones may be
+    /// among them.
+    pub entries: Vec<Vec<Brief>>,
     /// Their verdicts, in order; those of finished ones may be missing.
     pub decisions: Vec<(Lsn, Ruling)>,
     pub resolved: HashMap<Lsn, Vec<String>>,
@@ -40,7 +41,7 @@ impl Core {
         }
         let mut finished = Vec::new();
         core.schema.names_unknown = true;
-        for Brief { lsn, lane: key, work } in recovery.entries {
+        for Brief { lsn, lane: key, work } in recovery.entries.into_iter().flatten() {
             // Whoever applied it had its verdict; a verdict is forgotten only when the entry is finished.
             let applied = decided.get(&*key).is_some_and(|furthest| *furthest >= lsn);
             let ruling = ruling(&recovery.decisions, lsn);

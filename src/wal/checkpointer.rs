@@ -81,7 +81,7 @@ impl Checkpointer {
                 return Ok(());
             }
             let records = next_records(&self.shared.readers, &segments, self.state.covered_seq(), upto)?;
-            let is_live = |lsn| lock_unpoisoned(&self.shared.ledger).held(lsn).is_some();
+            let is_live = |lsn| lock_unpoisoned(&self.shared.ledger).place(lsn).is_some();
             self.state.apply(&records, &is_live)?;
             lock_unpoisoned(&self.shared.ledger).cover(upto);
             lock_unpoisoned(&self.shared.fresh).forget(upto);

@@ -11,6 +11,7 @@ use super::cache::BodyCache;
 use super::engine::Engine;
 use super::error::{AppendError, LogError, OpenError};
 use super::fresh::{Fresh, look_up};
+use super::ledger::Place;
 use super::lock_unpoisoned;
 use super::open::{self, Opened, Recovered, Setup};
 use super::placement;
@@ -125,7 +126,7 @@ impl Wal {
             return Err(AppendError::DiskLow { free_bytes, min_free_bytes });
         }
         let ledger = lock_unpoisoned(&self.shared.ledger);
-        if ledger.pending().1 >= options.max_bytes {
+        if ledger.unfinished().bytes >= options.max_bytes {
             return Err(AppendError::LogFull { max_bytes: options.max_bytes });
         }
         let behind = ledger.durable_seq() - ledger.covered_seq();
@@ -165,21 +166,26 @@ impl Wal {
         if let Some(body) = self.cached_body(lsn) {
             return Ok(body);
         }
-        let held = lock_unpoisoned(&self.shared.ledger).held(lsn).cloned();
-        let held = held.ok_or(LogError::Unknown(lsn))?;
-        let readers = &self.shared.readers;
-        let (place, bytes) =
-            readers.with(held.segment, |conn| readers::body(conn, held.segment, held.seq))?;
-        match place {
+        let Place { segment, seq } = self.place(lsn)?;
+        let (body, bytes) = self.shared.readers.with(segment, |conn| readers::body(conn, segment, seq))?;
+        match body {
             Body::Inline(_) => Ok(bytes),
             Body::File { name, body_bytes, crc32 } => self.shared.bodies.read(&name, body_bytes, crc32),
         }
     }
 
     /// When an unfinished entry was accepted: Unix time in milliseconds.
-    #[must_use]
-    pub fn accepted_ms(&self, lsn: Lsn) -> Option<u64> {
-        lock_unpoisoned(&self.shared.ledger).held(lsn).map(|held| held.accepted_ms)
+    /// Read back from the files. Blocks briefly.
+    ///
+    /// # Errors
+    /// As [`body`](Self::body).
+    pub fn accepted_ms(&self, lsn: Lsn) -> Result<u64, LogError> {
+        let Place { segment, seq } = self.place(lsn)?;
+        self.shared.readers.with(segment, |conn| readers::accepted_ms(conn, segment, seq))
+    }
+
+    fn place(&self, lsn: Lsn) -> Result<Place, LogError> {
+        lock_unpoisoned(&self.shared.ledger).place(lsn).ok_or(LogError::Unknown(lsn))
     }
 
     /// The body of an entry, if it is in memory.
@@ -223,7 +229,7 @@ impl Wal {
         done.recv().unwrap_or(Err(LogError::Closed))
     }
 
-    /// The log's figures now. Looks at the sizes of files.
+    /// The log's figures now. Looks into files and at their sizes.
     #[must_use]
     pub fn stats(&self) -> WalStats {
         let (queued_entries, queued_bytes, appended_entries, available) = self.shared.admission.figures();
@@ -231,8 +237,9 @@ impl Wal {
         let bodies = self.shared.bodies.disk_bytes().unwrap_or(0);
         let segments = dir_bytes(&self.shared.wal_dir).unwrap_or(0);
         let state = dir_bytes(&self.dir).unwrap_or(0);
+        let unfinished = lock_unpoisoned(&self.shared.ledger).unfinished();
+        let oldest_accepted_ms = unfinished.oldest.and_then(|lsn| self.accepted_ms(lsn).ok());
         let ledger = lock_unpoisoned(&self.shared.ledger);
-        let (pending_entries, pending_bytes, oldest_accepted_ms) = ledger.pending();
         WalStats {
             available,
             durable_lsn: ledger.durable_lsn(),
@@ -240,8 +247,8 @@ impl Wal {
             durable_entries,
             queued_entries,
             queued_bytes,
-            pending_entries,
-            pending_bytes,
+            pending_entries: unfinished.entries,
+            pending_bytes: unfinished.bytes,
             oldest_accepted_ms,
             durable_seq: ledger.durable_seq(),
             covered_seq: ledger.covered_seq(),

@@ -3,25 +3,38 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use super::places::Places;
 use super::record::{Lsn, Record};
 
-/// An unfinished entry.
+/// An entry as the books take it in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held {
-    pub segment: u64,
-    pub seq: u64,
+    pub lsn: Lsn,
     pub body_bytes: u64,
     /// Name of its body file, where it has one.
     pub file: Option<String>,
-    /// Unix time in milliseconds.
-    pub accepted_ms: u64,
+}
+
+/// Where an unfinished entry is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub segment: u64,
+    pub seq: u64,
+}
+
+/// How much is unfinished.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unfinished {
+    pub entries: u64,
+    /// Bytes of their bodies.
+    pub bytes: u64,
+    pub oldest: Option<Lsn>,
 }
 
 #[derive(Debug, Default)]
 struct Segment {
     last_seq: u64,
-    first_lsn: Option<Lsn>,
-    unfinished: usize,
+    places: Places,
     /// When it stopped being written; `None` for the active one.
     sealed_at: Option<Instant>,
     folded: bool,
@@ -37,12 +50,18 @@ pub struct Finished {
 /// The books of the log.
 #[derive(Debug, Default)]
 pub struct Ledger {
-    held: BTreeMap<Lsn, Held>,
     segments: BTreeMap<u64, Segment>,
-    pending_bytes: u64,
+    /// The segments by their first entry.
+    by_lsn: BTreeMap<Lsn, u64>,
+    /// Body files of unfinished entries.
+    files: BTreeMap<Lsn, String>,
+    entries: u64,
+    bytes: u64,
     durable_seq: u64,
     covered_seq: u64,
     durable_lsn: Lsn,
+    /// The last entry taken in.
+    held_lsn: Lsn,
     finished: Finished,
 }
 
@@ -56,39 +75,57 @@ impl Ledger {
     /// Takes in a segment; every earlier one is sealed by it.
     pub fn open_segment(&mut self, number: u64, now: Instant) {
         for (_, earlier) in self.segments.range_mut(..number) {
-            earlier.sealed_at.get_or_insert(now);
+            if earlier.sealed_at.is_none() {
+                earlier.sealed_at = Some(now);
+                earlier.places.seal();
+            }
         }
         self.segments.entry(number).or_default();
     }
 
     /// Notes a durable record and, for an entry, holds it until it is finished.
-    pub fn durable(&mut self, segment: u64, seq: u64, entry: Option<(Lsn, Held)>) {
+    pub fn durable(&mut self, segment: u64, seq: u64, entry: Option<Held>) {
         assert!(self.covered_seq <= self.durable_seq, "the checkpoint is ahead of the log");
         self.durable_seq = self.durable_seq.max(seq);
         let book = self.segments.entry(segment).or_default();
         book.last_seq = book.last_seq.max(seq);
-        if let Some((lsn, held)) = entry {
+        if let Some(Held { lsn, body_bytes, file }) = entry {
+            assert!(lsn > self.held_lsn, "{lsn} comes after {}", self.held_lsn);
+            self.held_lsn = lsn;
             self.durable_lsn = self.durable_lsn.max(lsn);
-            book.first_lsn.get_or_insert(lsn);
-            book.unfinished += 1;
-            self.pending_bytes += held.body_bytes;
-            self.held.insert(lsn, held);
+            self.bytes += book.places.push(lsn, seq, body_bytes);
+            self.entries += 1;
+            if book.places.first_lsn() == Some(lsn) {
+                self.by_lsn.insert(lsn, segment);
+            }
+            if let Some(file) = file {
+                self.files.insert(lsn, file);
+            }
         }
     }
 
     /// Marks entries as finished; unknown ones are ignored.
     pub fn finish(&mut self, lsns: &[Lsn]) {
         for lsn in lsns {
-            let Some(held) = self.held.remove(lsn) else {
+            let Some(segment) = self.segment_of(*lsn).and_then(|number| self.segments.get_mut(&number))
+            else {
                 continue;
             };
-            self.pending_bytes -= held.body_bytes;
-            if let Some(segment) = self.segments.get_mut(&held.segment) {
-                segment.unfinished -= 1;
+            let Some(body_bytes) = segment.places.finish(*lsn) else {
+                continue;
+            };
+            if segment.sealed_at.is_some() {
+                segment.places.seal();
             }
+            self.bytes -= body_bytes;
+            self.entries -= 1;
             self.finished.lsns.push(*lsn);
-            self.finished.files.extend(held.file);
+            self.finished.files.extend(self.files.remove(lsn));
         }
+    }
+
+    fn segment_of(&self, lsn: Lsn) -> Option<u64> {
+        self.by_lsn.range(..=lsn).next_back().map(|(_, number)| *number)
     }
 
     /// Hands over what finished since the last call.
@@ -112,7 +149,9 @@ impl Ledger {
     #[must_use]
     pub fn droppable(&self) -> Vec<u64> {
         let done = |segment: &Segment| {
-            segment.sealed_at.is_some() && segment.unfinished == 0 && segment.last_seq <= self.covered_seq
+            segment.sealed_at.is_some()
+                && segment.places.unfinished() == 0
+                && segment.last_seq <= self.covered_seq
         };
         self.segments.iter().filter(|(_, segment)| done(segment)).map(|(number, _)| *number).collect()
     }
@@ -120,7 +159,9 @@ impl Ledger {
     /// The segments' books are closed.
     pub fn drop_segments(&mut self, numbers: &[u64]) {
         for number in numbers {
-            self.segments.remove(number);
+            if let Some(lsn) = self.segments.remove(number).and_then(|segment| segment.places.first_lsn()) {
+                self.by_lsn.remove(&lsn);
+            }
         }
     }
 
@@ -153,21 +194,28 @@ impl Ledger {
     /// The first entry that any segment holds, finished or not; the next one to come if none does.
     #[must_use]
     pub fn oldest_stored(&self) -> Lsn {
-        let first = self.segments.values().filter_map(|segment| segment.first_lsn).min();
+        let first = self.by_lsn.keys().next().copied();
         first.unwrap_or(Lsn(self.durable_lsn.0 + 1))
     }
 
-    /// An unfinished entry.
+    /// Where an unfinished entry is; `None` for any other.
     #[must_use]
-    pub fn held(&self, lsn: Lsn) -> Option<&Held> {
-        self.held.get(&lsn)
+    pub fn place(&self, lsn: Lsn) -> Option<Place> {
+        let segment = self.segment_of(lsn)?;
+        let seq = self.segments.get(&segment)?.places.seq(lsn)?;
+        Some(Place { segment, seq })
     }
 
-    /// Number of unfinished entries, bytes of their bodies, and when the first of them was accepted.
+    /// The body files of unfinished entries.
+    pub fn files(&self) -> impl Iterator<Item = &str> {
+        self.files.values().map(String::as_str)
+    }
+
+    /// How much is unfinished.
     #[must_use]
-    pub fn pending(&self) -> (u64, u64, Option<u64>) {
-        let oldest = self.held.values().next().map(|held| held.accepted_ms);
-        (self.held.len() as u64, self.pending_bytes, oldest)
+    pub fn unfinished(&self) -> Unfinished {
+        let oldest = self.segments.values().find_map(|segment| segment.places.oldest());
+        Unfinished { entries: self.entries, bytes: self.bytes, oldest }
     }
 
     /// The last durable record.
@@ -197,23 +245,11 @@ impl Ledger {
 
 /// The books' view of a record: what to hold, for an entry.
 #[must_use]
-pub fn held(record: &Record, segment: u64, seq: u64, at_ms: u64) -> Option<(Lsn, Held)> {
+pub fn held(record: &Record) -> Option<Held> {
     let Record::Entry(entry) = record else { return None };
-    let held = Held {
-        segment,
-        seq,
-        body_bytes: entry.head.body_bytes,
-        file: match &entry.body {
-            super::record::Body::File { name, .. } => Some(name.clone()),
-            super::record::Body::Inline(_) => None,
-        },
-        accepted_ms: entry.head.transaction.as_ref().map_or(at_ms, |transaction| transaction.accepted_ms),
+    let file = match &entry.body {
+        super::record::Body::File { name, .. } => Some(name.clone()),
+        super::record::Body::Inline(_) => None,
     };
-    Some((entry.lsn, held))
-}
-
-/// The books' view of a record read back.
-#[must_use]
-pub fn held_of(stored: &super::state::StoredRecord) -> Option<(Lsn, Held)> {
-    held(&stored.record, stored.segment, stored.seq, stored.at_ms)
+    Some(Held { lsn: entry.lsn, body_bytes: entry.head.body_bytes, file })
 }

@@ -8,14 +8,15 @@ use std::time::Instant;
 use super::bodies::BodyFiles;
 use super::checkpointer::next_records;
 use super::error::{LogError, OpenError};
-use super::ledger::{self, Ledger};
+use super::ledger::Ledger;
 use super::lock::{self, DirLock};
 use super::options::WalOptions;
 use super::readers::{self, Readers};
 use super::record::brief::{Brief, Ruling};
-use super::record::{Answer, Lane, Lsn, Record};
+use super::record::{Answer, Lane, Lsn};
+use super::scan::{self, Scanned};
 use super::segment;
-use super::state::{Instance, State, StoredRecord};
+use super::state::{Instance, State};
 use crate::catalog::change::CatalogChange;
 use crate::chroma::ids::InstanceId;
 
@@ -36,9 +37,9 @@ pub struct Recovered {
     pub cluster: String,
     /// The LSN that the next entry gets.
     pub next_lsn: Lsn,
-    /// Every entry that a segment still holds, in order, also finished ones: whoever knows the positions
+    /// Every entry that a segment still holds, by segment, in order, also finished ones: whoever knows the positions
     /// tells which are finished.
-    pub entries: Vec<Brief>,
+    pub entries: Vec<Vec<Brief>>,
     /// Verdicts of those entries, in order. A finished one's may be gone.
     pub decisions: Vec<(Lsn, Ruling)>,
     /// What those entries that are deletes by predicate stand for, where that is known.
@@ -83,12 +84,15 @@ pub fn open(setup: &Setup<'_>) -> Result<Opened, OpenError> {
     check_segments(&state, &segments).map_err(wrap)?;
     catch_up(&mut state, &readers, &segments, &setup.options).map_err(wrap)?;
     drop_leftovers(&state, &wal_dir, &readers, &mut segments).map_err(wrap)?;
-    let stored = read_entries(&readers, &segments).map_err(wrap)?;
-    let ledger = books(&state, &segments, &stored).map_err(wrap)?;
-    let files: HashSet<String> = stored.iter().filter_map(|stored| ledger::held_of(stored)?.1.file).collect();
+    let numbers: Vec<u64> = segments.keys().copied().collect();
+    let mut scanned = scan::scan(&readers, &numbers).map_err(wrap)?;
+    let ledger = books(&state, &segments, &mut scanned).map_err(wrap)?;
+    let files: HashSet<String> = ledger.files().map(str::to_owned).collect();
     let bodies = BodyFiles::open(&wal_dir, ledger.durable_seq() + 1, &files).map_err(wrap)?;
     let instances = state.instances(setup.instances)?;
-    let recovered = recovered(&mut state, stored, instances).map_err(wrap)?;
+    let entries = scanned.into_iter().map(|segment| segment.entries);
+    let entries = entries.filter(|entries| !entries.is_empty()).collect();
+    let recovered = recovered(&mut state, entries, instances).map_err(wrap)?;
     Ok(Opened { lock, state, ledger, readers, bodies, next_segment, recovered })
 }
 
@@ -152,40 +156,36 @@ fn drop_leftovers(
     Ok(())
 }
 
-fn read_entries(readers: &Readers, segments: &Segments) -> Result<Vec<StoredRecord>, LogError> {
-    let mut stored = Vec::new();
-    for &number in segments.keys() {
-        stored.extend(readers.with(number, |conn| readers::entries(conn, number))?);
-    }
-    Ok(stored)
-}
-
-fn books(state: &State, segments: &Segments, stored: &[StoredRecord]) -> Result<Ledger, LogError> {
+fn books(state: &State, segments: &Segments, scanned: &mut [Scanned]) -> Result<Ledger, LogError> {
     let covered = state.covered_seq();
     let mut ledger = Ledger::new(covered, covered, state.last_lsn()?);
     for (&number, &(_, last)) in segments {
         ledger.open_segment(number, Instant::now());
         ledger.durable(number, last, None);
     }
-    for stored in stored {
-        ledger.durable(stored.segment, stored.seq, ledger::held_of(stored));
+    let mut last = Lsn(0);
+    for Scanned { segment, entries, held } in scanned {
+        if entries.first().is_some_and(|first| first.lsn <= last) {
+            return Err(LogError::Damaged(format!("segment {segment} repeats entries of an earlier one")));
+        }
+        last = entries.last().map_or(last, |entry| entry.lsn);
+        for (seq, held) in std::mem::take(held) {
+            ledger.durable(*segment, seq, Some(held));
+        }
     }
     Ok(ledger)
 }
 
 fn recovered(
     state: &mut State,
-    stored: Vec<StoredRecord>,
+    entries: Vec<Vec<Brief>>,
     instances: Vec<Instance>,
 ) -> Result<Recovered, LogError> {
-    let entries: Vec<Brief> = stored
-        .into_iter()
-        .filter_map(|stored| match stored.record {
-            Record::Entry(entry) => Some(Brief::of(entry.lsn, entry.head)),
-            _ => None,
-        })
-        .collect();
-    let there = |lsn: &Lsn| entries.binary_search_by_key(lsn, |entry| entry.lsn).is_ok();
+    let there = |lsn: &Lsn| {
+        let after = entries.partition_point(|segment| segment.first().is_none_or(|first| first.lsn <= *lsn));
+        let segment = after.checked_sub(1).and_then(|index| entries.get(index));
+        segment.is_some_and(|entries| entries.binary_search_by_key(lsn, |entry| entry.lsn).is_ok())
+    };
     let (mut decisions, mut resolved, mut suspects) =
         (state.decisions()?, state.resolved()?, state.suspects()?);
     let kept_for = decisions.iter().map(|(lsn, _)| lsn).chain(resolved.keys());

@@ -1,6 +1,6 @@
 //! Reading segments back: heads without their bodies, and single bodies.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, VecDeque};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -12,18 +12,21 @@ use super::codec::decode;
 use super::engine::head_crc;
 use super::error::{LogError, OpenError};
 use super::lock_unpoisoned;
-use super::record::{Body, Record};
+use super::record::{Body, Entry, Record};
 use super::segment::{SEGMENT_FORMAT, connect, path_of, remove};
 use super::state::StoredRecord;
 
-/// Idle connections kept per segment.
-const IDLE_PER_SEGMENT: usize = 4;
+/// Idle connections kept; each has a page cache.
+const IDLE: usize = 16;
+/// The page cache of each: a body is read once.
+const CACHE_KIB: i64 = 128;
 
 /// Connections for reading, by segment, opened when needed.
 #[derive(Debug)]
 pub struct Readers {
     dir: PathBuf,
-    idle: Mutex<HashMap<u64, Vec<Connection>>>,
+    /// With their segments, the one used last at the back.
+    idle: Mutex<VecDeque<(u64, Connection)>>,
 }
 
 impl Readers {
@@ -42,23 +45,33 @@ impl Readers {
         segment: u64,
         read: impl FnOnce(&Connection) -> Result<T, LogError>,
     ) -> Result<T, LogError> {
-        let idle = lock_unpoisoned(&self.idle).get_mut(&segment).and_then(Vec::pop);
-        let conn = match idle {
+        let conn = match self.idle(segment) {
             Some(conn) => conn,
-            None => connect(&path_of(&self.dir, segment))?,
+            None => {
+                let conn = connect(&path_of(&self.dir, segment))?;
+                conn.pragma_update(None, "cache_size", -CACHE_KIB)?;
+                conn
+            }
         };
         let result = read(&conn)?;
-        let mut all = lock_unpoisoned(&self.idle);
-        let idle = all.entry(segment).or_default();
-        if idle.len() < IDLE_PER_SEGMENT {
-            idle.push(conn);
-        }
+        let mut idle = lock_unpoisoned(&self.idle);
+        idle.push_back((segment, conn));
+        let surplus = if idle.len() > IDLE { idle.pop_front() } else { None };
+        drop(idle);
+        // Closed outside of the lock.
+        drop(surplus);
         Ok(result)
+    }
+
+    fn idle(&self, segment: u64) -> Option<Connection> {
+        let mut idle = lock_unpoisoned(&self.idle);
+        let place = idle.iter().rposition(|(number, _)| *number == segment)?;
+        idle.remove(place).map(|(_, conn)| conn)
     }
 
     /// Closes the idle connections of a segment.
     pub fn forget(&self, segment: u64) {
-        lock_unpoisoned(&self.idle).remove(&segment);
+        lock_unpoisoned(&self.idle).retain(|(number, _)| *number != segment);
     }
 }
 
@@ -72,15 +85,24 @@ pub fn records(
     after: u64,
     upto: u64,
 ) -> Result<Vec<StoredRecord>, LogError> {
-    select(conn, segment, "seq > ?1 AND seq <= ?2", [after, upto])
+    let mut found = Vec::new();
+    select(conn, segment, "seq > ?1 AND seq <= ?2", [after, upto], |stored| {
+        found.push(stored);
+        Ok(())
+    })?;
+    Ok(found)
 }
 
-/// All entries of a segment, without bodies.
+/// Takes all entries of a segment, in order; bodies are left empty.
 ///
 /// # Errors
-/// As [`records`].
-pub fn entries(conn: &Connection, segment: u64) -> Result<Vec<StoredRecord>, LogError> {
-    select(conn, segment, "lsn >= ?1 AND seq >= ?2", [0, 0])
+/// As [`records`], and those of `take`.
+pub fn each_entry(
+    conn: &Connection,
+    segment: u64,
+    take: impl FnMut(StoredRecord) -> Result<(), LogError>,
+) -> Result<(), LogError> {
+    select(conn, segment, "lsn >= ?1 AND seq >= ?2", [0, 0], take)
 }
 
 fn select(
@@ -88,11 +110,11 @@ fn select(
     segment: u64,
     filter: &str,
     bounds: [u64; 2],
-) -> Result<Vec<StoredRecord>, LogError> {
+    mut take: impl FnMut(StoredRecord) -> Result<(), LogError>,
+) -> Result<(), LogError> {
     let sql = format!("SELECT seq, at_ms, head_crc, head FROM record WHERE {filter} ORDER BY seq");
     let mut select = conn.prepare(&sql)?;
     let mut rows = select.query(bounds)?;
-    let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         let (seq, at_ms, crc): (u64, u64, u32) = (row.get(0)?, row.get(1)?, row.get(2)?);
         let head = row.get_ref(3)?.as_blob().map_err(rusqlite::Error::from)?;
@@ -101,9 +123,25 @@ fn select(
                 "record {seq} of segment {segment} is not what was written"
             )));
         }
-        found.push(StoredRecord { seq, at_ms, segment, record: decode(head)? });
+        take(StoredRecord { seq, at_ms, segment, record: decode(head)? })?;
     }
-    Ok(found)
+    Ok(())
+}
+
+/// When an entry was accepted: Unix time in milliseconds.
+///
+/// # Errors
+/// As [`body`].
+pub fn accepted_ms(conn: &Connection, segment: u64, seq: u64) -> Result<u64, LogError> {
+    let (at_ms, entry) = entry(conn, segment, seq)?;
+    Ok(entry.head.transaction.map_or(at_ms, |transaction| transaction.accepted_ms))
+}
+
+fn entry(conn: &Connection, segment: u64, seq: u64) -> Result<(u64, Entry), LogError> {
+    match records(conn, segment, seq.saturating_sub(1), seq)?.pop() {
+        Some(StoredRecord { at_ms, record: Record::Entry(entry), .. }) => Ok((at_ms, entry)),
+        _ => Err(LogError::Damaged(format!("record {seq} is missing in segment {segment}"))),
+    }
 }
 
 /// Where an entry's body is, and the body itself where the record holds it.
@@ -111,10 +149,7 @@ fn select(
 /// # Errors
 /// [`LogError::Damaged`] when the record is not there or not what was written.
 pub fn body(conn: &Connection, segment: u64, seq: u64) -> Result<(Body, Bytes), LogError> {
-    let found = records(conn, segment, seq.saturating_sub(1), seq)?.pop();
-    let Some(Record::Entry(entry)) = found.map(|stored| stored.record) else {
-        return Err(LogError::Damaged(format!("record {seq} is missing in segment {segment}")));
-    };
+    let (_, entry) = entry(conn, segment, seq)?;
     if matches!(entry.body, Body::File { .. }) {
         return Ok((entry.body, Bytes::new()));
     }

@@ -70,8 +70,7 @@ impl Shared {
         let mut ledger = lock_unpoisoned(&self.ledger);
         ledger.open_segment(segment, Instant::now());
         for (stamped, pending) in batch.records.iter().zip(pending()) {
-            let held = ledger::held(&pending.record, segment, stamped.seq, stamped.at_ms);
-            ledger.durable(segment, stamped.seq, held);
+            ledger.durable(segment, stamped.seq, ledger::held(&pending.record));
         }
         ledger.durable_seq() - ledger.covered_seq()
     }

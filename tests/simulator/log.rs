@@ -180,7 +180,7 @@ impl Log {
         let kept = facts.entries.iter().filter(|(lsn, _)| !facts.truncated.contains(lsn));
         Recovery {
             catalog: facts.catalog.clone(),
-            entries: kept.map(|(lsn, (head, _))| Brief::of(*lsn, head.clone())).collect(),
+            entries: vec![kept.map(|(lsn, (head, _))| Brief::of(*lsn, head.clone())).collect()],
             decisions: decisions.map(|(lsn, verdict)| (*lsn, verdict.ruling())).collect(),
             resolved: resolved.map(|(lsn, ids)| (*lsn, ids.clone())).collect(),
             positions: facts.positions.clone(),

@@ -104,15 +104,16 @@ fn apply_outcome(
     at_ms: u64,
     is_live: &dyn Fn(Lsn) -> bool,
 ) -> Result<(), LogError> {
-    conn.execute(
+    let mut position = conn.prepare_cached(
         "INSERT INTO position VALUES (?1, ?2, ?3)
          ON CONFLICT DO UPDATE SET applied = max(applied, excluded.applied)",
-        params![encode(&outcome.lane)?, outcome.instance.0, outcome.applied.0],
     )?;
+    position.execute(params![encode(&outcome.lane)?, outcome.instance.0, outcome.applied.0])?;
+    let mut decide = conn.prepare_cached("INSERT OR IGNORE INTO decision VALUES (?1, ?2)")?;
     for Decision { lsn, verdict } in &outcome.decisions {
         if is_live(*lsn) {
             // The first durable verdict is final.
-            conn.execute("INSERT OR IGNORE INTO decision VALUES (?1, ?2)", params![lsn.0, encode(verdict)?])?;
+            decide.execute(params![lsn.0, encode(verdict)?])?;
         }
         let state = TransactionState::of(verdict);
         transactions::answer(conn, *lsn, state, Some(at_ms), verdict.answer())?;

@@ -102,9 +102,9 @@ impl State {
     pub fn forget(&mut self, finished: &[Lsn], segments: &[u64]) -> Result<(), LogError> {
         let change = self.conn.transaction()?;
         for lsn in finished {
-            change.execute("DELETE FROM decision WHERE lsn = ?1", [lsn.0])?;
-            change.execute("DELETE FROM resolved WHERE lsn = ?1", [lsn.0])?;
-            change.execute("DELETE FROM suspect WHERE lsn = ?1", [lsn.0])?;
+            for table in ["decision", "resolved", "suspect"] {
+                change.prepare_cached(&format!("DELETE FROM {table} WHERE lsn = ?1"))?.execute([lsn.0])?;
+            }
         }
         for number in segments {
             change.execute("DELETE FROM segment WHERE number = ?1", [number])?;

@@ -83,20 +83,20 @@ impl StoredTransaction {
 
 /// Keeps a newly logged transaction. An id that is known already keeps its first owner.
 pub fn insert(conn: &Transaction<'_>, transaction: &StoredTransaction) -> Result<(), LogError> {
-    conn.execute(
+    let mut insert = conn.prepare_cached(
         "INSERT OR IGNORE INTO txn (lsn, id, fingerprint, method, path, lane, accepted_ms, state)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-        params![
-            transaction.lsn.0,
-            transaction.id,
-            transaction.fingerprint.to_be_bytes(),
-            transaction.method,
-            transaction.path,
-            encode(&transaction.lane)?,
-            transaction.accepted_ms,
-            transaction.state.code(),
-        ],
     )?;
+    insert.execute(params![
+        transaction.lsn.0,
+        transaction.id,
+        transaction.fingerprint.to_be_bytes(),
+        transaction.method,
+        transaction.path,
+        encode(&transaction.lane)?,
+        transaction.accepted_ms,
+        transaction.state.code(),
+    ])?;
     Ok(())
 }
 
@@ -108,10 +108,9 @@ pub fn answer(
     decided_ms: Option<u64>,
     answer: &Answer,
 ) -> Result<(), LogError> {
-    conn.execute(
-        "UPDATE txn SET state = ?2, decided_ms = ?3, answer = ?4 WHERE lsn = ?1 AND decided_ms IS NULL",
-        params![lsn.0, state.code(), decided_ms, encode(answer)?],
-    )?;
+    let update =
+        "UPDATE txn SET state = ?2, decided_ms = ?3, answer = ?4 WHERE lsn = ?1 AND decided_ms IS NULL";
+    conn.prepare_cached(update)?.execute(params![lsn.0, state.code(), decided_ms, encode(answer)?])?;
     Ok(())
 }
 

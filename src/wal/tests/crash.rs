@@ -59,6 +59,7 @@ fn twenty_kills_lose_nothing_that_was_acknowledged() {
             .recovered
             .entries
             .iter()
+            .flatten()
             .map(|entry| (entry.lsn, log.wal.accepted_ms(entry.lsn).unwrap() - 1_000))
             .collect();
         for (lsn, ticket) in &acknowledged {

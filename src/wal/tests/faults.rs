@@ -110,7 +110,7 @@ fn run_with_failures(fault: Fault, plan: Plan) {
     drop(log);
 
     let log = open(dir.path());
-    let found: Vec<Lsn> = log.recovered.entries.iter().map(|entry| entry.lsn).collect();
+    let found: Vec<Lsn> = log.recovered.entries.iter().flatten().map(|entry| entry.lsn).collect();
     let expected: Vec<Lsn> = acknowledged.keys().copied().collect();
     assert_eq!(found, expected, "{fault:?} {plan:?}");
     for (lsn, (ticket, len)) in acknowledged {

@@ -33,7 +33,7 @@ fn every_kind_of_record_survives() {
         assert_eq!(recovered.cluster, "fresh-cluster");
         assert_eq!(recovered.next_lsn, Lsn(4));
         let briefs: Vec<_> = (1..=3).map(|n| Brief::of(Lsn(n), logged_head(n, 1))).collect();
-        assert_eq!(recovered.entries, briefs);
+        assert_eq!(recovered.entries, [briefs]);
         assert_eq!(recovered.decisions, [(one, decision(one).verdict.ruling())]);
         assert_eq!(recovered.resolved[&two], ids);
         assert_eq!(recovered.positions, [(lane(), InstanceId(0), two), (lane(), InstanceId(1), one)]);
@@ -68,7 +68,7 @@ fn finished_entries_do_not_come_back_as_decisions_and_their_lane_ends_with_them(
     log.wal.checkpoint().unwrap();
     drop(log);
     let log = open(dir.path());
-    assert_eq!(log.recovered.entries.len(), 1, "still in the segment");
+    assert_eq!(log.recovered.entries.iter().flatten().count(), 1, "still in the segment");
     assert!(log.recovered.decisions.is_empty());
     assert_eq!(log.recovered.positions.len(), 2);
     log.wal.finished(&[lsn]);
@@ -214,6 +214,6 @@ fn parts_of_a_compound_write_have_no_transaction_and_still_come_back() {
     log.next();
     drop(log);
     let log = open(dir.path());
-    let works: Vec<_> = log.recovered.entries.iter().map(|entry| &entry.work).collect();
+    let works: Vec<_> = log.recovered.entries.iter().flatten().map(|entry| &entry.work).collect();
     assert_eq!(works, [&Work::of(Op::DropCollection, 0); 2]);
 }
