@@ -6,7 +6,12 @@
 
 use super::core::Core;
 use super::lane::LaneState;
+use super::pending::Effect;
+use crate::chroma::ids::InstanceId;
 use crate::wal::record::Lane;
+
+/// Entries of a lane that are counted after every event.
+const COUNTED: usize = 64;
 
 impl Core {
     pub(super) fn assert_invariants(&self) {
@@ -38,9 +43,17 @@ fn assert_lane(key: &Lane, lane: &LaneState) {
             );
         }
         let next = lane.index_after(at.applied);
+        if lane.entries.len() <= COUNTED {
+            let behind = lane.entries.range(next..).filter(|entry| entry.effect() != Effect::Void).count();
+            let instance = InstanceId(u8::try_from(index).unwrap_or(u8::MAX));
+            assert_eq!(behind, lane.pending_at(instance), "{key:?}: pending on instance {index}");
+        }
         if let Some(last) = next.checked_sub(1).and_then(|last| lane.entries.get(last)) {
             assert!(last.is_decided(), "{key:?}: instance {index} applied {} without verdict", last.lsn);
         }
+    }
+    if let Some(entry) = lane.entries.get(lane.index_after(lane.decided).wrapping_sub(1)) {
+        assert!(entry.is_durable(), "{key:?}: {} is not decided before {}", entry.lsn, lane.decided);
     }
     if let Some(entry) = lane.entries.get(lane.index_after(lane.decided)) {
         assert!(!entry.is_durable(), "{key:?}: {} is decided beyond {}", entry.lsn, lane.decided);

@@ -6,7 +6,7 @@ use super::durable::Later;
 use super::event::{Action, Delivery, DeliveryId, DownReason, Event, LoggedEntry, What};
 use super::lane::LaneState;
 use super::pending::Pending;
-use super::read::WaitingRead;
+use super::read::{Moved, WaitingRead};
 use super::schema::SchemaOrder;
 use super::step::Step;
 use super::waiting::Waiting;
@@ -93,6 +93,8 @@ pub struct Core {
     pub(super) later: VecDeque<(u64, Later)>,
     pub(super) waiting: Waiting,
     pub(super) reads: Vec<WaitingRead>,
+    /// What moved since the waiting reads were tried.
+    pub(super) moved: Moved,
     pub(super) schema: SchemaOrder,
     /// Lanes and instances to look at again at a time.
     pub(super) retries: BTreeSet<(u64, Lane)>,
@@ -125,6 +127,7 @@ impl Core {
             later: VecDeque::new(),
             waiting: Waiting::default(),
             reads: Vec::new(),
+            moved: Moved::default(),
             schema: SchemaOrder::default(),
             retries: BTreeSet::new(),
             dirty: BTreeSet::new(),
@@ -195,12 +198,14 @@ impl Core {
         if proof >= state.proofs && state.availability != Availability::Up {
             state.availability = Availability::Up;
             self.touch_all_lanes();
+            self.moved.everything();
         }
     }
 
     fn instance_down(&mut self, instance: InstanceId, reason: DownReason) {
         self.instances[instance.index()].availability = Availability::Down(reason);
         self.touch_all_lanes();
+        self.moved.everything();
     }
 
     /// The instance lacks what the catalog says lives there: nothing more is read or written there.
@@ -229,6 +234,7 @@ impl Core {
         self.move_from_slow_leaders();
         self.return_leadership();
         self.waits_over();
+        self.moved.everything();
     }
 
     /// Restores what must hold between events: every lane that changed has been looked at, every instance has as
@@ -251,6 +257,9 @@ impl Core {
             self.instance_ids().for_each(|instance| self.pump(instance));
             for key in &touched {
                 self.finish(key);
+            }
+            if !self.reads.is_empty() {
+                self.moved.lanes(touched);
             }
         }
         self.acknowledge_applied();
@@ -367,7 +376,7 @@ impl Core {
             lsns.push(lsn);
         }
         lane.ages.forget(lane.finished);
-        let others = lane.others_finished();
+        let others = lane.forget_finished();
         let idle = lane.entries.is_empty() && lane.at.iter().all(|at| at.in_flight.is_none());
         let plain = lane.at.iter().all(|at| at.divergent.is_none());
         let keep = !idle || !plain || lane.leader != preferred;

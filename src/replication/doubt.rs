@@ -65,6 +65,7 @@ impl Core {
                 suspects.push(*lsn);
             }
         }
+        lane.suspects.extend(&suspects);
         for lsn in suspects {
             let record = Record::Suspect { lsn, instance: ended.instance, answer: answer.clone() };
             self.record(record, Later::Suspect { lsn, answer: answer.clone() });

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::core::Core;
 use super::event::{Action, Reply};
+use super::pending::Effect;
 use crate::catalog::change::CatalogChange;
 use crate::chroma::ids::InstanceId;
 use crate::wal::record::{Answer, Lane, Lsn, Op, Verdict};
@@ -45,8 +46,8 @@ impl Core {
                 for lsn in decided {
                     self.verdict_durable(&lane, lsn);
                 }
+                self.wake_dependents(&lane);
                 self.dirty.insert(lane);
-                self.wake_dependents();
             }
             Later::Resolved { lane, lsn, ids } => {
                 if let Some(entry) = self.lanes.get_mut(&lane).and_then(|state| state.entry_mut(lsn)) {
@@ -75,8 +76,12 @@ impl Core {
         let Some(verdict) = entry.settle() else {
             return;
         };
+        let void = entry.effect() == Effect::Void;
         let committed = matches!(verdict, Verdict::Committed(_));
         let answer = verdict.into_answer();
+        if void {
+            lane.voids.push_back(lsn);
+        }
         if drops && committed {
             lane.dropped_at = Some(lsn);
         }
@@ -87,8 +92,8 @@ impl Core {
         }
     }
 
-    /// Looks again at the lanes whose first entry waits for schema entries elsewhere.
-    pub(super) fn wake_dependents(&mut self) {
-        self.dirty.extend(self.schema.dependents().cloned());
+    /// Looks again at the lanes in which entries wait for schema entries of this one.
+    pub(super) fn wake_dependents(&mut self, key: &Lane) {
+        self.dirty.extend(self.schema.dependents(key).cloned());
     }
 }

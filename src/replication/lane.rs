@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use super::event::DeliveryId;
 use super::lag::Ages;
-use super::pending::Pending;
+use super::pending::{Effect, Pending};
 use crate::chroma::ids::InstanceId;
 use crate::wal::record::Lsn;
 
@@ -68,6 +68,10 @@ pub struct LaneState {
     pub entries: VecDeque<Pending>,
     /// Those of them that are no record writes: they can be looked through where the entries are too many.
     pub others: VecDeque<Lsn>,
+    /// Those of them that are void everywhere, by durable verdict.
+    pub voids: VecDeque<Lsn>,
+    /// Those of them that were under way when an instance's writer died.
+    pub suspects: BTreeSet<Lsn>,
     pub at: Vec<LaneAt>,
     pub leader: InstanceId,
     pub leader_since_ms: u64,
@@ -92,6 +96,8 @@ impl LaneState {
         Self {
             entries: VecDeque::new(),
             others: VecDeque::new(),
+            voids: VecDeque::new(),
+            suspects: BTreeSet::new(),
             at: vec![LaneAt::default(); instances],
             leader,
             leader_since_ms: now_ms,
@@ -128,11 +134,42 @@ impl LaneState {
         self.others.range(first..).filter_map(|lsn| self.entry(*lsn))
     }
 
-    /// Takes out, and gives, those of `others` that left the lane.
-    pub fn others_finished(&mut self) -> Vec<Lsn> {
+    /// Forgets what else was noted of the entries that left the lane; gives those that are no record writes.
+    pub fn forget_finished(&mut self) -> Vec<Lsn> {
         let finished = self.finished;
-        let count = self.others.partition_point(|lsn| *lsn <= finished);
-        self.others.drain(..count).collect()
+        self.suspects = self.suspects.split_off(&Lsn(finished.0 + 1));
+        self.voids.drain(..count_upto(&self.voids, finished));
+        self.others.drain(..count_upto(&self.others, finished)).collect()
+    }
+
+    /// Entries that are neither applied nor void on an instance.
+    #[must_use]
+    pub fn pending_at(&self, instance: InstanceId) -> usize {
+        let applied = self.at[instance.index()].applied;
+        let voids = self.voids.len() - count_upto(&self.voids, applied);
+        self.entries.len() - self.index_after(applied) - voids
+    }
+
+    /// The first entry that is neither applied nor void on an instance.
+    #[must_use]
+    pub fn oldest_pending_at(&self, instance: InstanceId) -> Option<Lsn> {
+        let behind = self.entries.range(self.index_after(self.at[instance.index()].applied)..);
+        behind
+            .map(|entry| (entry.lsn, entry.effect()))
+            .find(|(_, effect)| *effect != Effect::Void)
+            .map(|(lsn, _)| lsn)
+    }
+
+    /// Entries without a durable verdict.
+    #[must_use]
+    pub fn undecided(&self) -> usize {
+        self.entries.len() - self.index_after(self.decided)
+    }
+
+    /// Suspects without a verdict, in order.
+    pub fn undecided_suspects(&self) -> impl Iterator<Item = Lsn> {
+        let undecided = |lsn: &Lsn| self.entry(*lsn).is_some_and(|entry| !entry.is_decided());
+        self.suspects.iter().copied().filter(undecided)
     }
 
     fn position_of(&self, lsn: Lsn) -> Option<usize> {
@@ -144,4 +181,8 @@ impl LaneState {
     pub fn has_undecided(&self) -> bool {
         self.entries.back().is_some_and(|entry| entry.lsn > self.decided)
     }
+}
+
+fn count_upto(lsns: &VecDeque<Lsn>, last: Lsn) -> usize {
+    lsns.partition_point(|lsn| *lsn <= last)
 }

@@ -189,6 +189,7 @@ impl Core {
         let sources = lane.at.iter().filter(|at| at.divergent.is_none()).count();
         if sources > 1 {
             lane.at[instance.index()].divergent = Some(reason.clone());
+            self.wake_dependents(key);
             let record = Record::Divergent { lane: key.clone(), instance, reason };
             self.record(record, Later::Nothing);
         } else {

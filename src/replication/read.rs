@@ -10,6 +10,8 @@
 //! nothing is noted when they end, and a strong read of the same client may show less than a weak one before it.
 //! Where no instance is good enough they wait as long as a strong read.
 
+use std::collections::BTreeSet;
+
 use super::core::{Availability, Core};
 use super::event::{Action, Level, ReadId, ReadScope, RefusedRead};
 use super::lag::{LOOKED_AT, Sight, is_within};
@@ -27,6 +29,25 @@ pub(super) struct WaitingRead {
     since_ms: u64,
 }
 
+/// What may let a waiting read be served.
+#[derive(Debug, Default)]
+pub(super) struct Moved {
+    lanes: BTreeSet<Lane>,
+    everything: bool,
+}
+
+impl Moved {
+    /// Something moved in these lanes.
+    pub(super) fn lanes(&mut self, mut lanes: BTreeSet<Lane>) {
+        self.lanes.append(&mut lanes);
+    }
+
+    /// An instance came or went, or time passed.
+    pub(super) fn everything(&mut self) {
+        self.everything = true;
+    }
+}
+
 impl Core {
     /// Takes a new read.
     pub(super) fn read(&mut self, read: ReadId, scope: ReadScope, level: Level) {
@@ -41,8 +62,26 @@ impl Core {
         if self.reads.is_empty() {
             return;
         }
+        let moved = std::mem::take(&mut self.moved);
         let reads = std::mem::take(&mut self.reads);
-        self.reads = reads.into_iter().filter(|waiting| !self.serve(waiting)).collect();
+        self.reads = reads
+            .into_iter()
+            .filter(|waiting| !self.concerns(&moved, &waiting.scope) || !self.serve(waiting))
+            .collect();
+    }
+
+    /// True where what moved may let a read be served.
+    fn concerns(&self, moved: &Moved, scope: &ReadScope) -> bool {
+        moved.everything
+            || match scope {
+                ReadScope::Constant => false,
+                ReadScope::Collection { id, .. } => moved.lanes.contains(&Lane::Collection(*id)),
+                // Of the entries only those that are no record writes count.
+                ReadScope::Database { .. } => moved
+                    .lanes
+                    .iter()
+                    .any(|key| self.lanes.get(key).is_none_or(|lane| !lane.others.is_empty())),
+            }
     }
 
     /// Answers the read if that can be done now.

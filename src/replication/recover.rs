@@ -104,10 +104,14 @@ impl LaneState {
                 self.dropped_at = Some(lsn);
             }
         }
+        let void = entry.effect() == Effect::Void;
         if let Some(suspected) = suspect {
             entry.set_suspect(suspected);
-            let refused = entry.effect() == Effect::Void;
-            self.at[suspected.index()].tainted |= refused;
+            self.suspects.insert(lsn);
+            self.at[suspected.index()].tainted |= void;
+        }
+        if void {
+            self.voids.push_back(lsn);
         }
     }
 }

@@ -23,8 +23,10 @@ pub(super) struct SchemaOrder {
     shared: BTreeMap<Name, BTreeSet<Lsn>>,
     /// The lanes of these entries, and the names.
     noted: BTreeMap<Lsn, (Lane, Vec<Name>)>,
-    /// Entries that wait, or waited, for others.
-    dependents: BTreeSet<Lsn>,
+    /// Entries that wait, or waited, for entries of these lanes ...
+    waits: BTreeMap<Lsn, BTreeSet<Lane>>,
+    /// ... and who waits for a lane, with the waiting one's own.
+    waited_for: BTreeMap<Lane, BTreeMap<Lsn, Lane>>,
     /// True while the log's entries are taken in again: what a collection was called before a rename that is not
     /// applied everywhere is not known then, so that it may be any name of its database.
     pub(super) names_unknown: bool,
@@ -48,15 +50,26 @@ impl SchemaOrder {
             }
         }
         self.noted.insert(lsn, (lane.clone(), [exclusive, shared].concat()));
-        if !after.is_empty() {
-            self.dependents.insert(lsn);
+        let lanes: BTreeSet<Lane> = after.iter().filter_map(|other| self.lane_of(*other).cloned()).collect();
+        for other in &lanes {
+            self.waited_for.entry(other.clone()).or_default().insert(lsn, lane.clone());
+        }
+        if !lanes.is_empty() {
+            self.waits.insert(lsn, lanes);
         }
         after.into_iter().collect()
     }
 
     /// Forgets a finished entry.
     pub(super) fn forget(&mut self, lsn: Lsn) {
-        self.dependents.remove(&lsn);
+        for other in self.waits.remove(&lsn).unwrap_or_default() {
+            if let Some(waiting) = self.waited_for.get_mut(&other) {
+                waiting.remove(&lsn);
+                if waiting.is_empty() {
+                    self.waited_for.remove(&other);
+                }
+            }
+        }
         let Some((_, names)) = self.noted.remove(&lsn) else { return };
         for name in names {
             for side in [&mut self.exclusive, &mut self.shared] {
@@ -70,9 +83,9 @@ impl SchemaOrder {
         }
     }
 
-    /// The lanes of entries that wait, or waited, for others.
-    pub(super) fn dependents(&self) -> impl Iterator<Item = &Lane> {
-        self.dependents.iter().filter_map(|lsn| self.lane_of(*lsn))
+    /// The lanes of entries that wait, or waited, for entries of a lane.
+    pub(super) fn dependents(&self, lane: &Lane) -> impl Iterator<Item = &Lane> {
+        self.waited_for.get(lane).into_iter().flat_map(BTreeMap::values)
     }
 
     /// The lane of an unfinished entry that touches names.

@@ -60,7 +60,7 @@ impl Core {
         }
         let before = at.applied;
         if self.skip_voids(key, instance) > before {
-            self.wake_dependents();
+            self.wake_dependents(key);
         }
         let Some(lane) = self.lanes.get(key) else {
             return Step::Wait;

@@ -3,7 +3,8 @@
 use serde::Serialize;
 
 use super::core::{Availability, Core};
-use super::pending::{Effect, Pending};
+use super::lane::LaneState;
+use super::pending::Effect;
 use crate::chroma::ids::{CollectionId, InstanceId};
 use crate::wal::record::{Lane, Lsn, Op};
 
@@ -49,17 +50,15 @@ pub struct CoreView {
 }
 
 impl Core {
-    /// The whole at this moment. Costs a walk over all pending entries.
+    /// The whole at this moment. Costs a walk over the lanes that have something pending.
     #[must_use]
     pub fn view(&self) -> CoreView {
-        let entries = || self.lanes.values().flat_map(|lane| &lane.entries);
-        let undecided = |entry: &&Pending| entry.effect() == Effect::Undecided;
         CoreView {
             instances: self.instance_ids().map(|instance| self.instance_view(instance)).collect(),
             pending: self.lanes.values().map(|lane| lane.entries.len()).sum(),
-            undecided: entries().filter(undecided).count(),
+            undecided: self.lanes.values().map(LaneState::undecided).sum(),
             oldest_pending: self.lanes.values().filter_map(|lane| Some(lane.entries.front()?.lsn)).min(),
-            suspects: entries().filter(undecided).filter(|e| e.suspect().is_some()).map(|e| e.lsn).collect(),
+            suspects: self.lanes.values().flat_map(LaneState::undecided_suspects).collect(),
             waiting_reads: self.reads.len(),
         }
     }
@@ -85,14 +84,9 @@ impl Core {
                 view.divergent.push((format!("{key:?}"), reason.clone()));
             }
             view.leads += usize::from(lane.leader == instance && !lane.entries.is_empty());
-            for entry in lane.entries.range(lane.index_after(at.applied)..) {
-                if entry.effect() != Effect::Void {
-                    view.pending += 1;
-                    if view.oldest_pending.is_none_or(|oldest| entry.lsn < oldest) {
-                        view.oldest_pending = Some(entry.lsn);
-                    }
-                }
-            }
+            view.pending += lane.pending_at(instance);
+            let oldest = lane.oldest_pending_at(instance);
+            view.oldest_pending = view.oldest_pending.into_iter().chain(oldest).min();
         }
         view
     }

@@ -114,8 +114,5 @@ impl Core {
 }
 
 fn blocked_by_suspect(lane: &LaneState, lsn: Lsn) -> bool {
-    lane.entries
-        .iter()
-        .take_while(|entry| entry.lsn <= lsn)
-        .any(|entry| !entry.is_decided() && entry.suspect().is_some())
+    lane.undecided_suspects().next().is_some_and(|first| first <= lsn)
 }
