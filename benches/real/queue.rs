@@ -28,6 +28,8 @@ use crate::table::print;
 const DIMENSION: usize = 384;
 /// Entries handed to the log at once while the queue is filled.
 const GROUP: usize = 256;
+/// Entries on their way into the log at most.
+const MOST_UNDER_WAY: u64 = 8_192;
 /// Nothing here takes longer.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -95,24 +97,30 @@ fn fill(data: &Path, bytes: u64, records_each: usize) -> u64 {
             _ => None,
         })
         .collect();
+    let committed = || match committed.recv_timeout(Duration::from_millis(10)) {
+        Ok(Committed::Entries(more)) => more.len() as u64,
+        _ => 0,
+    };
+    let mut lanes = lanes.iter().cycle();
     let (mut queued_bytes, mut entries, mut durable) = (0, 0_u64, 0);
     while queued_bytes < bytes {
         let group: Vec<NewEntry> = (0..GROUP)
-            .map(|_| {
+            .filter_map(|_| {
                 entries += 1;
-                add(lanes[entries as usize % lanes.len()], entries, records_each)
+                Some(add(*lanes.next()?, entries, records_each))
             })
             .collect();
         queued_bytes += group.iter().map(|entry| entry.body.len() as u64).sum::<u64>();
         while let Err(error) = log.append(group.clone()) {
             assert!(matches!(error, AppendError::QueueFull | AppendError::Unavailable(_)), "{error}");
-            std::thread::sleep(Duration::from_millis(1));
+            durable += committed();
+        }
+        while entries - durable > MOST_UNDER_WAY {
+            durable += committed();
         }
     }
     while durable < entries {
-        if let Committed::Entries(more) = committed.recv_timeout(PATIENCE).expect("the log commits") {
-            durable += more.len() as u64;
-        }
+        durable += committed();
     }
     log.close();
     entries

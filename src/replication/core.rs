@@ -298,7 +298,7 @@ impl Core {
         let Some(lane) = self.lanes.get_mut(key) else {
             return;
         };
-        let records: u64 = entries.iter().filter_map(|lsn| lane.entry(*lsn)).map(record_count).sum();
+        let records: u64 = entries.iter().filter_map(|lsn| lane.entry(*lsn)).map(Pending::record_count).sum();
         let decided = entries.iter().all(|lsn| lane.entry(*lsn).is_some_and(Pending::is_decided));
         let at = &mut lane.at[instance.index()];
         at.in_flight = Some(id);
@@ -389,13 +389,5 @@ impl Core {
         if !lsns.is_empty() {
             self.actions.push(Action::Finished { lsns });
         }
-    }
-}
-
-fn record_count(entry: &Pending) -> u64 {
-    match (entry.records(), entry.resolved()) {
-        (Some(write), _) => u64::from(write.count),
-        (None, Some(ids)) => ids.len() as u64,
-        (None, None) => 1,
     }
 }

@@ -75,6 +75,16 @@ impl Pending {
         }
     }
 
+    /// How many records it writes, as far as that is known; 1 for a schema entry.
+    #[must_use]
+    pub fn record_count(&self) -> u64 {
+        match (self.records(), self.resolved()) {
+            (Some(write), _) => u64::from(write.count),
+            (None, Some(ids)) => ids.len() as u64,
+            (None, None) => 1,
+        }
+    }
+
     /// True where the entry is this operation.
     #[must_use]
     pub fn is(&self, op: &Op) -> bool {

@@ -45,13 +45,12 @@ impl Readers {
         segment: u64,
         read: impl FnOnce(&Connection) -> Result<T, LogError>,
     ) -> Result<T, LogError> {
-        let conn = match self.idle(segment) {
-            Some(conn) => conn,
-            None => {
-                let conn = connect(&path_of(&self.dir, segment))?;
-                conn.pragma_update(None, "cache_size", -CACHE_KIB)?;
-                conn
-            }
+        let conn = if let Some(conn) = self.idle(segment) {
+            conn
+        } else {
+            let conn = connect(&path_of(&self.dir, segment))?;
+            conn.pragma_update(None, "cache_size", -CACHE_KIB)?;
+            conn
         };
         let result = read(&conn)?;
         let mut idle = lock_unpoisoned(&self.idle);

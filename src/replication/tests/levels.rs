@@ -125,7 +125,7 @@ fn what_was_decided_before_the_start_is_older_than_any_bound() {
     let brief = |(lsn, op)| Brief { lsn, lane: Arc::new(Lane::Collection(ID)), work: Work::of(op, 10) };
     let recovery = Recovery {
         catalog: bench.core.catalog().clone(),
-        entries: (1..).map(Lsn).zip(ops).map(brief).collect(),
+        entries: vec![(1..).map(Lsn).zip(ops).map(brief).collect()],
         decisions: vec![(Lsn(3), Ruling::Committed)],
         positions: [((Lane::Collection(ID), A), Lsn(3)), ((Lane::Collection(ID), B), Lsn(2))].into(),
         ..Recovery::default()
