@@ -14,6 +14,7 @@ pub mod config;
 pub mod delivery;
 pub mod gateway;
 pub mod instances;
+pub mod metrics;
 pub mod replication;
 pub mod resources;
 pub mod wal;

@@ -3,10 +3,13 @@
 mod health;
 mod legacy;
 mod mappings;
+mod metrics;
 mod reload;
 pub mod status;
 mod time;
 mod transactions;
+
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
@@ -19,6 +22,7 @@ use status::Status;
 
 /// The operators' routes: merged with the gateway's for clients, alone on the socket of the command line.
 pub fn router(state: AppState) -> Router {
+    let metered = (state.clone(), Arc::new(metrics::CpuMeter::new()));
     Router::new()
         .route("/health", get(health::health))
         .route("/status", get(show_status))
@@ -26,6 +30,7 @@ pub fn router(state: AppState) -> Router {
         .route("/collection/mappings", get(mappings::mappings))
         .route("/transactions/{id}", get(transactions::transaction))
         .with_state(state)
+        .merge(Router::new().route("/metrics", get(metrics::metrics)).with_state(metered))
 }
 
 async fn show_status(State(app): State<AppState>) -> Response {

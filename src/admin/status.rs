@@ -1,5 +1,6 @@
 //! `GET /status`, and what `isochrome status` prints.
 
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use serde::Serialize;
@@ -36,6 +37,10 @@ pub struct Status {
     pub suspects: Vec<Lsn>,
     /// Reads that wait for an instance that has caught up.
     pub waiting_reads: usize,
+    /// The first write without a verdict.
+    pub oldest_undecided: Option<Lsn>,
+    /// How often the decision of a lane with something pending moved, by reason.
+    pub leader_moves: BTreeMap<&'static str, u64>,
     /// How the last reload of the configuration ended; `null` before the first.
     pub reload: Option<ReloadStatus>,
     /// Figures of the log; `null` while stopping.
@@ -105,6 +110,8 @@ impl Status {
             oldest_pending: None,
             suspects: Vec::new(),
             waiting_reads: 0,
+            oldest_undecided: None,
+            moves: Vec::new(),
         });
         let oldest = view.instances.iter().filter_map(|view| view.oldest_pending).collect();
         let accepted_ms = app.replication.accepted_ms(oldest).await;
@@ -129,6 +136,8 @@ impl Status {
             undecided_writes: view.undecided,
             suspects: view.suspects.clone(),
             waiting_reads: view.waiting_reads,
+            oldest_undecided: view.oldest_undecided,
+            leader_moves: view.moves.iter().copied().collect(),
             reload: app.last_reload().map(ReloadStatus::from),
             unified_wal: UnifiedWal::of(&view, log.as_ref()),
             write_ahead_log: WriteAheadLog::of(&view, log.as_ref()),

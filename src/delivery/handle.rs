@@ -8,10 +8,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
+use super::measure::{RunView, Runs};
 use crate::catalog::Catalog;
 use crate::chroma::ids::{CollectionId, InstanceId};
 use crate::instances::client::Instance;
 use crate::instances::health::{Health, Watched};
+use crate::metrics::HistogramView;
 use crate::replication::core::{Core, Settings};
 use crate::replication::event::{Event, Level, ReadId, ReadScope, RefusedRead, Reply};
 use crate::replication::view::{CoreView, StateThere};
@@ -95,6 +97,7 @@ pub(super) struct Shared {
     pub tickets: Mutex<HashMap<u64, Ticket>>,
     pub wal: Arc<Wal>,
     pub watched: Vec<Arc<Watched>>,
+    pub runs: Runs,
 }
 
 /// The sender of a submission, and what it waits for.
@@ -168,10 +171,22 @@ impl Replication {
         self.send(Message::event(Event::Configured { settings: Box::new(settings) }));
     }
 
+    /// Deliveries so far.
+    #[must_use]
+    pub fn runs(&self) -> Vec<RunView> {
+        self.shared.runs.view()
+    }
+
     /// Figures of the log.
     #[must_use]
     pub fn log_stats(&self) -> WalStats {
         self.shared.wal.stats()
+    }
+
+    /// How many records of the log shared a commit.
+    #[must_use]
+    pub fn log_groups(&self) -> HistogramView {
+        self.shared.wal.groups()
     }
 
     /// What is known of an instance's health.

@@ -6,10 +6,12 @@
 //! | `owner` | the one task that feeds the core and performs its actions |
 //! | `courier` | one delivery: bodies out of the log, requests to the instance, the outcome |
 //! | `errands` | deliveries that take several requests: creates, drops, resolved deletes |
+//! | `measure` | how large deliveries are and how long they take |
 //! | `start` | puts log, core, couriers and watches together |
 
 mod courier;
 mod errands;
 pub mod handle;
+pub mod measure;
 mod owner;
 pub mod start;

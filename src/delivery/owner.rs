@@ -10,6 +10,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::courier::Courier;
 use super::handle::{Message, ReadPermit, Shared, Ticket, Until, Written, read_id};
+use super::measure;
 use crate::instances::health::Watched;
 use crate::replication::core::Core;
 use crate::replication::event::{Action, Delivery, Event, LoggedEntry, ReadId, RefusedRead, Reply};
@@ -164,11 +165,15 @@ impl Owner {
 
     fn send(&mut self, delivery: Delivery) {
         let courier = self.courier.clone();
-        let messages = self.shared.messages.clone();
+        let shared = Arc::clone(&self.shared);
         self.deliveries.spawn(async move {
-            let id = delivery.id;
+            let (id, kind, writes) = (delivery.id, measure::kind(&delivery.what), delivery.entries.len());
+            let (instance, began) =
+                (Arc::clone(&courier.instances[delivery.instance.index()]), Instant::now());
             let outcome = courier.deliver(delivery).await;
-            _ = messages.send(Message::event(Event::Delivered { delivery: id, outcome }));
+            shared.runs.ended(kind, writes, began.elapsed());
+            instance.deliveries.ended(began.elapsed(), measure::ended_well(&outcome));
+            _ = shared.messages.send(Message::event(Event::Delivered { delivery: id, outcome }));
         });
     }
 }

@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 
 use super::courier::Courier;
 use super::handle::{Message, Replication, Shared};
+use super::measure::Runs;
 use super::owner::Owner;
 use crate::catalog::Catalog;
 use crate::chroma::ids::InstanceId;
@@ -195,6 +196,7 @@ impl Ready {
             tickets: Mutex::default(),
             wal: Arc::clone(&wal),
             watched: watched.clone(),
+            runs: Runs::default(),
         });
         let recovery = recovery(recovered, catalog);
         let (core, actions) = Core::recover(settings, 0, recovery);

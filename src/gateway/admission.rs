@@ -9,6 +9,7 @@ use tokio::time::{error::Elapsed, timeout};
 
 use super::answer::{Code, Refusal};
 use crate::config::Config;
+use crate::metrics::Counter;
 use crate::resources::Budget;
 
 /// Requests under way at once.
@@ -45,7 +46,20 @@ pub(crate) struct Admission {
     requests: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
     waiting: AtomicU64,
+    /// Waits so far, those under way too.
+    waits: Counter,
     refused: AtomicU64,
+}
+
+/// What is let in at a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AdmissionView {
+    pub requests: usize,
+    pub max_requests: usize,
+    pub body_bytes: usize,
+    pub max_body_bytes: usize,
+    /// How often a request had to wait, since the start.
+    pub waits: u64,
 }
 
 /// A request's place. It is free again when this is dropped.
@@ -63,6 +77,7 @@ impl Admission {
             requests: Arc::new(Semaphore::new(limits.requests)),
             bytes: Arc::new(Semaphore::new(limits.body_bytes)),
             waiting: AtomicU64::new(0),
+            waits: Counter::default(),
             refused: AtomicU64::new(0),
         }
     }
@@ -101,6 +116,18 @@ impl Admission {
         }
     }
 
+    /// What is let in now.
+    pub(crate) fn view(&self) -> AdmissionView {
+        let max_body_bytes = *self.body_bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        AdmissionView {
+            requests: self.limits.requests - self.requests.available_permits().min(self.limits.requests),
+            max_requests: self.limits.requests,
+            body_bytes: max_body_bytes.saturating_sub(self.bytes.available_permits()),
+            max_body_bytes,
+            waits: self.waits.get(),
+        }
+    }
+
     /// Requests that wait for their turn, and those refused since the start.
     pub(crate) fn figures(&self) -> (u64, u64) {
         (self.waiting.load(Ordering::Relaxed), self.refused.load(Ordering::Relaxed))
@@ -121,6 +148,7 @@ impl Admission {
             return Ok(permit);
         }
         let _waiting = Waiting::begin(&self.waiting);
+        self.waits.add();
         let permit: Result<Result<_, AcquireError>, Elapsed> =
             timeout(self.limits.wait, Arc::clone(semaphore).acquire_many_owned(count)).await;
         permit.ok().and_then(Result::ok).ok_or_else(|| {

@@ -47,6 +47,23 @@ pub enum Code {
 }
 
 impl Code {
+    /// Every code, for those who count them.
+    pub const ALL: [Self; 13] = [
+        Self::Undecided,
+        Self::Suspect,
+        Self::LogUnavailable,
+        Self::Overloaded,
+        Self::Stopping,
+        Self::NoInstance,
+        Self::NotCaughtUp,
+        Self::NoAnswer,
+        Self::TransactionMismatch,
+        Self::InvalidConsistency,
+        Self::InvalidTransactionId,
+        Self::UnknownTransaction,
+        Self::Reserved,
+    ];
+
     /// The value of the header.
     #[must_use]
     pub fn word(self) -> &'static str {

@@ -1,5 +1,7 @@
 //! Where every request of Chroma's API arrives.
 
+use std::time::Instant;
+
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
@@ -9,6 +11,7 @@ use http::{HeaderMap, Method, Uri, header};
 use super::admission::Place;
 use super::answer::{self, Refusal};
 use super::body::{self, NoBody};
+use super::measure::Class;
 use super::state::AppState;
 use super::{read, write};
 use crate::chroma::error::{ApiError, PAYLOAD_TOO_LARGE};
@@ -34,16 +37,18 @@ impl Received {
 
 /// Answers one request.
 pub(super) async fn serve(State(app): State<AppState>, request: Request) -> Response {
-    let active = app.counters.begin();
-    let response = handle(&app, request).await.unwrap_or_else(Refusal::into_response);
+    let (active, began) = (app.counters.begin(), Instant::now());
+    let route = route::parse(request.method().as_str(), request.uri().path());
+    let class = Class::of(&route);
+    let response = handle(&app, route, request).await.unwrap_or_else(Refusal::into_response);
     app.counters.answered(response.status().as_u16());
+    app.measures.answered(class, response.status(), response.headers(), began.elapsed());
     drop(active);
     response
 }
 
-async fn handle(app: &AppState, request: Request) -> Result<Response, Refusal> {
+async fn handle(app: &AppState, route: Route, request: Request) -> Result<Response, Refusal> {
     let (parts, body) = request.into_parts();
-    let route = route::parse(parts.method.as_str(), parts.uri.path());
     if let Some(answer) = answer_at_once(&route) {
         body::drain(&parts.headers, body);
         return answer;

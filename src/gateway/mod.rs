@@ -14,6 +14,7 @@ mod body;
 pub mod counters;
 mod entry;
 mod headers;
+mod measure;
 mod read;
 mod resolve;
 mod state;

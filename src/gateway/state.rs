@@ -5,8 +5,9 @@ use std::time::{Duration, SystemTime};
 
 use arc_swap::{ArcSwap, Guard};
 
-use super::admission::{Admission, Limits};
+use super::admission::{Admission, AdmissionView, Limits};
 use super::counters::Counters;
+use super::measure::Measures;
 use super::read::budget::RetryBudget;
 use super::transaction::once::UnderWay;
 use crate::config::{Change, Config, ConfigErrors};
@@ -23,6 +24,8 @@ const MAX_UNDER_WAY: usize = 65_536;
 pub struct Gateway {
     pub replication: Replication,
     pub counters: Counters,
+    /// What clients asked for and how it was answered.
+    pub measures: Measures,
     pub(super) admission: Admission,
     pub(super) retries: RetryBudget,
     pub(super) under_way: Arc<UnderWay>,
@@ -82,6 +85,8 @@ pub struct LimitsView {
     pub timeout_s: u64,
     /// Transactions with an id of the sender's that are under way.
     pub transactions_under_way: usize,
+    /// What is let in.
+    pub admission: AdmissionView,
     /// What the process may use of the machine.
     pub budget: Budget,
 }
@@ -98,6 +103,7 @@ impl Gateway {
             retries_exhausted: self.retries.exhausted(),
             timeout_s: self.settings().write_timeout.as_secs(),
             transactions_under_way: self.under_way.len(),
+            admission: self.admission.view(),
             budget: self.settings().budget,
         }
     }
@@ -109,6 +115,7 @@ impl Gateway {
         let limits = Limits::from(config);
         Arc::new(Self {
             counters,
+            measures: Measures::default(),
             admission: Admission::new(limits),
             retries: RetryBudget::new(limits.requests),
             under_way: UnderWay::new(MAX_UNDER_WAY),

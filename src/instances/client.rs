@@ -14,6 +14,7 @@ use tokio::sync::watch;
 
 use super::turn::Turns;
 use crate::chroma::ids::InstanceId;
+use crate::metrics::Attempts;
 
 /// How long a connection attempt may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -75,6 +76,8 @@ pub struct Instance {
     available: watch::Sender<bool>,
     /// What it has to do for readers.
     pub turns: Arc<Turns>,
+    /// Deliveries of writes.
+    pub deliveries: Attempts,
 }
 
 impl Instance {
@@ -92,7 +95,15 @@ impl Instance {
             .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_max_idle_per_host(IDLE_CONNECTIONS)
             .build(connector);
-        Self { id, name, authority, client, available: watch::Sender::new(false), turns: Arc::default() }
+        Self {
+            id,
+            name,
+            authority,
+            client,
+            available: watch::Sender::new(false),
+            turns: Arc::default(),
+            deliveries: Attempts::default(),
+        }
     }
 
     /// Sends a request with the method, path and query, headers and body as they are; only the address is ours.

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::breaker::Ended;
 use super::load::{Load, LoadView, Offer};
+use crate::metrics::{Attempts, AttemptsView};
 
 /// How long an instance that came back takes to its full share of reads.
 const SLOW_START_MS: u64 = 10_000;
@@ -14,11 +15,12 @@ const SLOW_START_MS: u64 = 10_000;
 pub struct Turns {
     born: Instant,
     load: Mutex<Load>,
+    reads: Attempts,
 }
 
 impl Default for Turns {
     fn default() -> Self {
-        Self { born: Instant::now(), load: Mutex::new(Load::new(SLOW_START_MS)) }
+        Self { born: Instant::now(), load: Mutex::new(Load::new(SLOW_START_MS)), reads: Attempts::default() }
     }
 }
 
@@ -35,6 +37,17 @@ impl Turns {
     pub fn view(&self) -> LoadView {
         let now_ms = self.now_ms();
         self.load().view(now_ms)
+    }
+
+    /// All reads so far; without those whose client went away.
+    #[must_use]
+    pub fn reads(&self) -> AttemptsView {
+        self.reads.view()
+    }
+
+    /// The next read there repeats one that failed elsewhere.
+    pub fn repeats(&self) {
+        self.reads.repeats();
     }
 
     /// A read is sent there.
@@ -77,7 +90,11 @@ impl Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        let took_us = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let took = self.began.elapsed();
+        let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        if self.how != Ended::Abandoned {
+            self.turns.reads.ended(took, self.how == Ended::Answered);
+        }
         let now_ms = self.turns.now_ms();
         self.turns.load().ended(now_ms, took_us, self.how);
     }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::durable::Later;
 use super::event::{Action, Delivery, DeliveryId, DownReason, Event, LoggedEntry, What};
 use super::lane::LaneState;
+use super::leadership::Move;
 use super::pending::Pending;
 use super::read::{Moved, WaitingRead};
 use super::schema::SchemaOrder;
@@ -100,6 +101,8 @@ pub struct Core {
     pub(super) retries: BTreeSet<(u64, Lane)>,
     pub(super) dirty: BTreeSet<Lane>,
     pub(super) actions: Vec<Action>,
+    /// How often the decision of a lane moved, by [`Move`].
+    pub(super) moves: [u64; Move::WORDS.len()],
 }
 
 impl Core {
@@ -132,6 +135,7 @@ impl Core {
             retries: BTreeSet::new(),
             dirty: BTreeSet::new(),
             actions: Vec::new(),
+            moves: [0; Move::WORDS.len()],
         }
     }
 
@@ -148,7 +152,7 @@ impl Core {
             Event::ReadEnded { instance, scope } => self.read_ended(instance, &scope),
             Event::Note { record } => _ = self.record(record, Later::Nothing),
             Event::StateLost { instance, detail } => self.lost_state(instance, detail),
-            Event::Configured { settings } => self.configured(*settings),
+            Event::Configured { settings } => self.configured(&settings),
             Event::Tick => self.tick(),
         }
         self.upkeep();
@@ -219,9 +223,9 @@ impl Core {
         self.dirty.extend(busy.map(|(key, _)| key.clone()));
     }
 
-    fn configured(&mut self, settings: Settings) {
+    fn configured(&mut self, settings: &Settings) {
         let Settings { instances, cluster, .. } = self.settings;
-        self.settings = Settings { instances, cluster, ..settings };
+        self.settings = Settings { instances, cluster, ..settings.clone() };
     }
 
     fn tick(&mut self) {

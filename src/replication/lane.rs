@@ -166,6 +166,12 @@ impl LaneState {
         self.entries.len() - self.index_after(self.decided)
     }
 
+    /// The first entry without a durable verdict.
+    #[must_use]
+    pub fn oldest_undecided(&self) -> Option<Lsn> {
+        self.entries.get(self.index_after(self.decided)).map(|entry| entry.lsn)
+    }
+
     /// Suspects without a verdict, in order.
     pub fn undecided_suspects(&self) -> impl Iterator<Item = Lsn> {
         let undecided = |lsn: &Lsn| self.entry(*lsn).is_some_and(|entry| !entry.is_decided());

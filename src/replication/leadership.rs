@@ -11,6 +11,25 @@ use crate::wal::record::Lane;
 /// A delivery is overdue after its expected time, with all that is queued at the instance, times this.
 const OVERDUE_FACTOR: u64 = 4;
 
+/// Why a lane's decision moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Move {
+    /// Its leader is down or divergent.
+    Failover,
+    /// Its leader is slow.
+    Slow,
+    /// Back to the preferred instance.
+    Return,
+    /// To the one instance that had got a suspect.
+    ToSuspected,
+}
+
+impl Move {
+    /// The words that operators see, in the order above.
+    pub const WORDS: [&'static str; Self::ToSuspected as usize + 1] =
+        ["failover", "slow", "return", "suspect"];
+}
+
 impl Core {
     /// The instance that decides unless something speaks against it: the first that is up, else the primary.
     pub(super) fn preferred(&self) -> InstanceId {
@@ -26,7 +45,7 @@ impl Core {
             && self.is_up(suspected)
             && lane.at[suspected.index()].divergent.is_none()
         {
-            self.lead(key, suspected);
+            self.lead(key, suspected, Move::ToSuspected);
             return;
         }
         let down = matches!(self.instances[lane.leader.index()].availability, Availability::Down(_));
@@ -39,17 +58,18 @@ impl Core {
             .filter(|instance| self.is_up(*instance) && lane.at[instance.index()].divergent.is_none());
         let best = able.max_by_key(|instance| (lane.at[instance.index()].applied, Reverse(*instance)));
         if let Some(best) = best {
-            self.lead(key, best);
+            self.lead(key, best, Move::Failover);
         }
     }
 
-    fn lead(&mut self, key: &Lane, leader: InstanceId) {
+    fn lead(&mut self, key: &Lane, leader: InstanceId, why: Move) {
         let now_ms = self.now_ms;
         if let Some(lane) = self.lanes.get_mut(key)
             && lane.leader != leader
         {
             lane.leader = leader;
             lane.leader_since_ms = now_ms;
+            self.moves[why as usize] += 1;
             self.dirty.insert(key.clone());
         }
     }
@@ -72,7 +92,7 @@ impl Core {
             .map(|(key, _)| key.clone())
             .collect();
         for key in back {
-            self.lead(&key, preferred);
+            self.lead(&key, preferred, Move::Return);
         }
     }
 
@@ -109,7 +129,7 @@ impl Core {
                     let moved = entries.iter().copied();
                     moved.for_each(|lsn| lane.entry_mut(lsn).into_iter().for_each(Pending::set_moved));
                 }
-                self.lead(&key, better);
+                self.lead(&key, better, Move::Slow);
             }
         }
     }

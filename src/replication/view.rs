@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::core::{Availability, Core};
 use super::lane::LaneState;
+use super::leadership::Move;
 use super::pending::Effect;
 use crate::chroma::ids::{CollectionId, InstanceId};
 use crate::wal::record::{Lane, Lsn, Op};
@@ -47,6 +48,10 @@ pub struct CoreView {
     /// Writes that were under way when an instance's writer died.
     pub suspects: Vec<Lsn>,
     pub waiting_reads: usize,
+    /// Everything before it has its verdict; `None` where nothing is undecided.
+    pub oldest_undecided: Option<Lsn>,
+    /// How often the decision of a lane with something pending moved, by reason.
+    pub moves: Vec<(&'static str, u64)>,
 }
 
 impl Core {
@@ -60,6 +65,8 @@ impl Core {
             oldest_pending: self.lanes.values().filter_map(|lane| Some(lane.entries.front()?.lsn)).min(),
             suspects: self.lanes.values().flat_map(LaneState::undecided_suspects).collect(),
             waiting_reads: self.reads.len(),
+            oldest_undecided: self.lanes.values().filter_map(LaneState::oldest_undecided).min(),
+            moves: Move::WORDS.into_iter().zip(self.moves).collect(),
         }
     }
 

@@ -1,6 +1,10 @@
 //! Cores and memory, and what follows from them.
 
+mod usage;
+
 use std::fs;
+
+pub use usage::ProcessUse;
 
 use crate::config::ResourcesConfig;
 

@@ -24,6 +24,7 @@ use super::state::{self, StoredTransaction};
 use super::stats::{CommitTimes, WalStats, dir_bytes, free_bytes};
 use super::threads::{Inputs, Threads, start};
 use super::writer::OnCommit;
+use crate::metrics::{Histogram, HistogramView};
 
 /// An open log. Share it in an [`Arc`]; every method takes `&self`.
 pub struct Wal {
@@ -72,6 +73,7 @@ impl Wal {
             bodies,
             readers,
             commits: Mutex::default(),
+            groups: Histogram::of_sizes(),
         });
         let (inputs, threads) = start(&shared, wrap(engine), checkpoint, lock, on_commit)
             .map_err(|error| storage(error.into()))?;
@@ -257,6 +259,12 @@ impl Wal {
             free_bytes: free_bytes(&self.shared.wal_dir),
             commits,
         }
+    }
+
+    /// How many records shared a commit, of all commits since the start.
+    #[must_use]
+    pub fn groups(&self) -> HistogramView {
+        self.shared.groups.view()
     }
 
     /// Commits what waits, brings the checkpoint up to date and releases the directory. Blocks; a second call

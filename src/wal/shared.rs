@@ -16,6 +16,7 @@ use super::readers::Readers;
 use super::record::{Lsn, Record};
 use super::stamp::{Batch, Next};
 use super::stats::CommitTimes;
+use crate::metrics::Histogram;
 
 /// Everything but the threads. No lock is held while another is taken or a file is touched, but for the
 /// lock's own purpose.
@@ -33,6 +34,8 @@ pub struct Shared {
     pub bodies: BodyFiles,
     pub readers: Readers,
     pub commits: Mutex<(CommitTimes, u64)>,
+    /// Records that shared a commit.
+    pub groups: Histogram,
 }
 
 impl Shared {
@@ -43,8 +46,9 @@ impl Shared {
         Next { seq: ledger.durable_seq() + 1, lsn: Lsn(ledger.durable_lsn().0 + 1) }
     }
 
-    /// Adds a commit's duration to the figures.
-    pub fn note_commit(&self, took: Duration) {
+    /// Adds a commit's duration and the number of its records to the figures.
+    pub fn note_commit(&self, took: Duration, records: usize) {
+        self.groups.record(records as u64);
         lock_unpoisoned(&self.commits).0.add(took);
     }
 

@@ -124,7 +124,7 @@ impl Writer {
     fn commit(&mut self, batch: Batch) {
         let began = Instant::now();
         let result = self.engine.commit(&batch.records);
-        self.shared.note_commit(began.elapsed());
+        self.shared.note_commit(began.elapsed(), batch.records.len());
         match result {
             Ok(segment) => self.deliver(batch, segment),
             Err(error) => {

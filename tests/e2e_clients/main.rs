@@ -15,6 +15,7 @@ mod freshness;
 mod generations;
 mod identity;
 mod later;
+mod metrics;
 mod official;
 mod operations;
 mod operators;

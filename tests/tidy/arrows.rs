@@ -6,7 +6,7 @@ use crate::source::File;
 
 /// From the bottom up: a module names those of lower ranks, and of its own rank in one direction.
 const RANKS: &[&[&str]] = &[
-    &["config", "chroma", "resources"],
+    &["config", "chroma", "resources", "metrics"],
     &["catalog", "wal", "instances"],
     &["replication"],
     &["delivery", "repair"],

@@ -126,6 +126,9 @@ async fn ask_around(app: &AppState, what: &Forward, request: &Received) -> Resul
             tries.pause().await;
             continue;
         }
+        if tries.begun {
+            app.replication.instances()[instance.index()].turns.repeats();
+        }
         tries.begun = true;
         match attempt(app, what, instance, request).await {
             Attempt::Answered(answered) => return Ok(answered),
