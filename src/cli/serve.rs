@@ -90,8 +90,9 @@ async fn serve_instances(
     let until = |mut stop: watch::Receiver<bool>| async move { _ = stop.wait_for(|stop| *stop).await };
     let admin = axum::serve(admin_listener, admin::router(state.clone()));
     let admin = tokio::spawn(admin.with_graceful_shutdown(until(stop.clone())).into_future());
-    let server = axum::serve(listener, gateway::router(state.clone()).merge(admin::router(state)));
-    let server = tokio::spawn(server.with_graceful_shutdown(until(stop.clone())).into_future());
+    let router = gateway::router(state.clone(), &config.http.cors_allow_origins).merge(admin::router(state));
+    let server = gateway::listener::serve(listener, router, config.http.clone(), stop.clone());
+    let server = tokio::spawn(server);
     until(stop).await;
     reloading.abort();
     shut_down(server, admin, running).await;
@@ -99,10 +100,11 @@ async fn serve_instances(
     Ok(())
 }
 
-type Server = tokio::task::JoinHandle<std::io::Result<()>>;
+type Server = tokio::task::JoinHandle<()>;
+type Admin = tokio::task::JoinHandle<std::io::Result<()>>;
 
 /// Stops in order: no new requests, those under way until the deadline, then the log.
-async fn shut_down(server: Server, admin: Server, running: Running) {
+async fn shut_down(server: Server, admin: Admin, running: Running) {
     tracing::info!("stopping: finishing what is under way");
     let abort = server.abort_handle();
     if tokio::time::timeout(DRAIN, server).await.is_err() {

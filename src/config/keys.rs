@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::define::{Key, Section, sections};
 use super::effective::Values;
 use super::spec::{
-    Spec, Words, address, boolean, millis, path, path_or, seconds, text, whole, whole_or, word,
+    Spec, Words, address, boolean, list, millis, path, path_or, seconds, text, whole, whole_or, word,
 };
 
 /// When a write is answered.
@@ -58,6 +58,22 @@ sections! {
         wait: Duration = "wait_ms", millis(5_000, &(0..=600_000)).live();
     }
 
+    /// How clients are talked to.
+    "http." HttpConfig {
+        /// Connections of clients at once; the next ones wait to be accepted. Open files of the process limit it too.
+        max_connections: u64 = "max_connections", whole(4_096, &(1..=1 << 20));
+        /// How long a connection may stay without a complete request head. Longer than clients keep idle connections,
+        /// so that none sends on one that we are closing.
+        idle: Duration = "idle_ms", millis(120_000, &(100..=86_400_000));
+        /// How long a request's body may be late: behind 64 KiB a second it gets 408.
+        body_late: Duration = "body_late_ms", millis(30_000, &(100..=3_600_000)).live();
+        /// Answers at least this large are compressed where the client accepts that; 0: never.
+        compress_min_bytes: u64 = "compress_min_bytes", whole(0, &(0..=1 << 40)).live();
+        /// Origins of pages that may call us from a browser, as Chroma's setting of that name; `"*"` for any. Empty: no
+        /// headers for browsers, and OPTIONS is answered with 405.
+        cors_allow_origins: Vec<String> = "cors_allow_origins", list(&[], check_origin);
+    }
+
     /// What the log keeps, and in which pieces.
     "wal." WalConfig {
         /// How long the outcome of a write can be asked for.
@@ -100,6 +116,16 @@ sections! {
 fn check_filter(text: &str) -> Result<(), String> {
     let parsed = tracing_subscriber::EnvFilter::builder().parse(text);
     parsed.map(|_| ()).map_err(|error| format!("{error}; write error, warn, info, debug or trace"))
+}
+
+fn check_origin(text: &str) -> Result<(), String> {
+    let has_scheme =
+        text.split_once("://").is_some_and(|(scheme, host)| !scheme.is_empty() && !host.is_empty());
+    let is_header = text.bytes().all(|byte| (0x21..0x7f).contains(&byte));
+    if text == "*" || (has_scheme && is_header && !text.ends_with('/')) {
+        return Ok(());
+    }
+    Err("write SCHEME://HOST or SCHEME://HOST:PORT without a path, or *".to_owned())
 }
 
 /// Every key of every section.

@@ -30,7 +30,8 @@ use std::path::PathBuf;
 
 pub use instances::{InstanceConfig, InstanceUrl, MAX_INSTANCES};
 pub use keys::{
-    Acknowledge, HealthConfig, LogConfig, ManagedConfig, ReadConfig, ResourcesConfig, WalConfig, WriteConfig,
+    Acknowledge, HealthConfig, HttpConfig, LogConfig, ManagedConfig, ReadConfig, ResourcesConfig, WalConfig,
+    WriteConfig,
 };
 pub use problem::{ConfigErrors, FilePlace, Problem, Source};
 pub use reference::{RENEW, help, reference};
@@ -80,6 +81,8 @@ pub struct Config {
     pub write: WriteConfig,
     /// Section `[read]`.
     pub read: ReadConfig,
+    /// Section `[http]`.
+    pub http: HttpConfig,
     /// Section `[wal]`.
     pub wal: WalConfig,
     /// Section `[health]`.
@@ -115,6 +118,7 @@ impl Config {
             allow_reset,
             write: WriteConfig::from_values(&values),
             read: ReadConfig::from_values(&values),
+            http: HttpConfig::from_values(&values),
             wal: WalConfig::from_values(&values),
             health: HealthConfig::from_values(&values),
             managed: ManagedConfig::from_values(&values),

@@ -23,16 +23,12 @@ pub(super) struct Traits {
 /// What may be written for a key.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Kind {
-    Whole {
-        low: u64,
-        high: u64,
-    },
+    Whole { low: u64, high: u64 },
     Boolean,
     Path,
     Address,
     Word(fn() -> Vec<&'static str>),
     Text(Check),
-    #[allow(dead_code, reason = "a kind of value, whether or not a key has it at the moment")]
     List(Check),
 }
 
@@ -45,7 +41,6 @@ pub(super) enum Default {
     Whole(u64),
     Boolean(bool),
     Text(&'static str),
-    #[allow(dead_code, reason = "a kind of value, whether or not a key has it at the moment")]
     List(&'static [&'static str]),
     /// None: what happens instead, in words.
     Nothing(&'static str),
@@ -162,7 +157,6 @@ pub(super) const fn text(default: &'static str, check: Check) -> Spec<String> {
 }
 
 /// A list of texts with a check for each; in the environment they are separated by commas.
-#[allow(dead_code, reason = "a kind of value, whether or not a key has it at the moment")]
 pub(super) const fn list(default: &'static [&'static str], check: Check) -> Spec<Vec<String>> {
     Spec::new(Kind::List(check), Default::List(default), |plain| plain.list().to_vec())
 }

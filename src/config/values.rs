@@ -37,7 +37,6 @@ impl Plain {
     }
 
     /// The items, of a key that holds a list.
-    #[allow(dead_code, reason = "a kind of value, whether or not a key has it at the moment")]
     pub(super) fn list(&self) -> &[String] {
         if let Self::List(items) = self { items } else { &[] }
     }

@@ -44,6 +44,10 @@ pub enum Code {
     UnknownTransaction,
     /// The name is ours.
     Reserved,
+    /// The request's body is in an encoding that we don't take.
+    UnsupportedEncoding,
+    /// The request's body came too slowly.
+    SlowBody,
 }
 
 impl Code {
@@ -81,6 +85,8 @@ impl Code {
             Self::InvalidTransactionId => "INVALID_TRANSACTION_ID",
             Self::UnknownTransaction => "UNKNOWN_TRANSACTION",
             Self::Reserved => "RESERVED",
+            Self::UnsupportedEncoding => "UNSUPPORTED_ENCODING",
+            Self::SlowBody => "SLOW_BODY",
         }
     }
 }

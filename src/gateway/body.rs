@@ -7,17 +7,28 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header};
 use http_body::Body as _;
 use http_body_util::BodyExt;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::admission::{Admission, Place};
-use super::answer::Refusal;
-use crate::chroma::error::ApiError;
+use super::answer::{Code, Refusal};
+use crate::chroma::error::{ApiError, INTERNAL};
 
 /// What a body whose length is not announced may grow by before it asks for more room.
 const STEP_BYTES: u32 = 1 << 20;
 /// What is read and thrown away of a body that is refused, so that its sender gets to read the answer.
 const DRAIN_BYTES: usize = 256 << 20;
 const DRAIN_TIME: Duration = Duration::from_secs(10);
+
+/// The rate below which a body is late, in bytes a second.
+const LEAST_RATE: u64 = 64 << 10;
+
+/// What a body must keep to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub(super) max_bytes: usize,
+    /// How far it may be behind [`LEAST_RATE`].
+    pub(super) late: Duration,
+}
 
 /// Why a body is not there.
 #[derive(Debug)]
@@ -26,27 +37,33 @@ pub(super) enum NoBody {
     TooLarge,
     /// There is no room for it now.
     Refused(Refusal),
-    /// The client went away, or did not keep to HTTP.
+    /// It came too slowly.
+    Late,
+    /// The client went away, or did not keep to HTTP, or to the encoding that it named.
     Broken(String),
 }
 
-/// Reads a body of at most `max_bytes`, counted against the place.
+/// The body, unless its announced length is over the limit.
+pub(super) fn not_too_large(headers: &HeaderMap, body: Body, max_bytes: usize) -> Result<Body, NoBody> {
+    if content_length(headers).is_some_and(|bytes| bytes > max_bytes) {
+        drain(headers, body);
+        return Err(NoBody::TooLarge);
+    }
+    Ok(body)
+}
+
+/// Reads a body, counted against the place.
 pub(super) async fn collect(
     admission: &Admission,
     place: &mut Place,
     headers: &HeaderMap,
     body: Body,
-    max_bytes: usize,
+    limits: Limits,
 ) -> Result<Bytes, NoBody> {
-    let announced = content_length(headers);
-    if announced.is_some_and(|bytes| bytes > max_bytes) {
-        drain(headers, body);
-        return Err(NoBody::TooLarge);
-    }
     if body.is_end_stream() {
         return Ok(Bytes::new());
     }
-    match read(admission, place, body, announced, max_bytes).await {
+    match read(admission, place, body, content_length(headers), limits).await {
         Ok(bytes) => Ok(bytes),
         Err((error, rest)) => {
             drain(headers, rest);
@@ -60,7 +77,7 @@ async fn read(
     place: &mut Place,
     mut body: Body,
     announced: Option<usize>,
-    max_bytes: usize,
+    limits: Limits,
 ) -> Result<Bytes, (NoBody, Body)> {
     let first = announced.and_then(|bytes| u32::try_from(bytes).ok()).unwrap_or(STEP_BYTES);
     if let Err(refusal) = admission.hold(place, first).await {
@@ -68,12 +85,20 @@ async fn read(
     }
     let mut room = first as usize;
     let mut bytes = BytesMut::with_capacity(room.min(STEP_BYTES as usize));
-    while let Some(frame) = body.frame().await {
-        let data = match frame {
-            Ok(frame) => frame.into_data().unwrap_or_default(),
-            Err(error) => return Err((NoBody::Broken(error.to_string()), Body::empty())),
+    let mut patience = limits.late;
+    loop {
+        let asked = Instant::now();
+        let Ok(frame) = timeout(patience, body.frame()).await else {
+            return Err((NoBody::Late, Body::empty()));
         };
-        if bytes.len() + data.len() > max_bytes {
+        let data = match frame {
+            None => return Ok(bytes.freeze()),
+            Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
+            Some(Err(error)) => return Err((NoBody::Broken(describe(&error)), Body::empty())),
+        };
+        // What we took to find room is not the sender's fault.
+        patience = patience.saturating_sub(asked.elapsed()).saturating_add(time_for(data.len()));
+        if bytes.len() + data.len() > limits.max_bytes {
             return Err((NoBody::TooLarge, body));
         }
         while bytes.len() + data.len() > room {
@@ -84,7 +109,15 @@ async fn read(
         }
         bytes.extend_from_slice(&data);
     }
-    Ok(bytes.freeze())
+}
+
+/// How long bytes may take at the least rate.
+fn time_for(bytes: usize) -> Duration {
+    Duration::from_micros((bytes as u64).saturating_mul(1_000_000) / LEAST_RATE)
+}
+
+fn describe(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
 }
 
 fn content_length(headers: &HeaderMap) -> Option<usize> {
@@ -114,7 +147,13 @@ impl NoBody {
         match self {
             Self::TooLarge => ApiError::payload_too_large().into(),
             Self::Refused(refusal) => refusal,
-            Self::Broken(error) => ApiError::invalid(format!("The request body ended early: {error}")).into(),
+            Self::Late => {
+                let message = "The request body came too slowly; nothing was applied";
+                Refusal::own(Code::SlowBody, ApiError::new(408, INTERNAL, message))
+            }
+            Self::Broken(error) => {
+                ApiError::invalid(format!("The request body could not be read: {error}")).into()
+            }
         }
     }
 }

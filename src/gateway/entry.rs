@@ -11,6 +11,8 @@ use http::{HeaderMap, Method, Uri, header};
 use super::admission::Place;
 use super::answer::{self, Refusal};
 use super::body::{self, NoBody};
+use super::compress::Wish;
+use super::decode;
 use super::measure::Class;
 use super::state::AppState;
 use super::{read, write};
@@ -38,17 +40,21 @@ impl Received {
 /// Answers one request.
 pub(super) async fn serve(State(app): State<AppState>, request: Request) -> Response {
     let (active, began) = (app.counters.begin(), Instant::now());
+    let wish = Wish::of(request.method(), request.headers(), app.settings().compress_min_bytes);
     let route = route::parse(request.method().as_str(), request.uri().path());
     let class = Class::of(&route);
     let response = handle(&app, route, request).await.unwrap_or_else(Refusal::into_response);
     app.counters.answered(response.status().as_u16());
     app.measures.answered(class, response.status(), response.headers(), began.elapsed());
     drop(active);
-    response
+    match wish {
+        Some(wish) => wish.fulfil(response).await,
+        None => response,
+    }
 }
 
 async fn handle(app: &AppState, route: Route, request: Request) -> Result<Response, Refusal> {
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     if let Some(answer) = answer_at_once(&route) {
         body::drain(&parts.headers, body);
         return answer;
@@ -57,7 +63,14 @@ async fn handle(app: &AppState, route: Route, request: Request) -> Result<Respon
         body::drain(&parts.headers, body);
         return Err(error.into());
     }
-    let (place, body) = match take_body(app, &parts.headers, body).await {
+    let encoding = match decode::encoding(&parts.headers) {
+        Ok(encoding) => encoding,
+        Err(refusal) => {
+            body::drain(&parts.headers, body);
+            return Err(refusal);
+        }
+    };
+    let (place, body) = match take_body(app, &mut parts.headers, encoding, body).await {
         Ok(taken) => taken,
         Err(NoBody::TooLarge) if says_too_large_in_text(&route) => {
             return Ok(answer::text(413, PAYLOAD_TOO_LARGE));
@@ -74,7 +87,12 @@ async fn handle(app: &AppState, route: Route, request: Request) -> Result<Respon
     }
 }
 
-async fn take_body(app: &AppState, headers: &HeaderMap, body: Body) -> Result<(Place, Bytes), NoBody> {
+async fn take_body(
+    app: &AppState,
+    headers: &mut HeaderMap,
+    encoding: Option<&'static str>,
+    body: Body,
+) -> Result<(Place, Bytes), NoBody> {
     let mut place = match app.admission.enter().await {
         Ok(place) => place,
         Err(refusal) => {
@@ -82,8 +100,16 @@ async fn take_body(app: &AppState, headers: &HeaderMap, body: Body) -> Result<(P
             return Err(NoBody::Refused(refusal));
         }
     };
-    let max_body_bytes = app.settings().max_body_bytes;
-    let body = body::collect(&app.admission, &mut place, headers, body, max_body_bytes).await?;
+    let limits = {
+        let settings = app.settings();
+        body::Limits { max_bytes: settings.max_body_bytes, late: settings.body_late }
+    };
+    let body = body::not_too_large(headers, body, limits.max_bytes)?;
+    let body = match encoding {
+        Some(encoding) => decode::decode(encoding, headers, body).await,
+        None => body,
+    };
+    let body = body::collect(&app.admission, &mut place, headers, body, limits).await?;
     Ok((place, body))
 }
 

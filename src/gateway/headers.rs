@@ -13,12 +13,16 @@ pub(super) const ERROR_CODE: HeaderName = HeaderName::from_static("isochrome-err
 /// Chroma's mark on errors.
 pub(super) const TRACE_ID: HeaderName = HeaderName::from_static("chroma-trace-id");
 
+/// Where a request belongs in its sender's trace.
+pub(super) const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
+
 /// Headers that belong to one connection (RFC 9110, 7.6.1).
-const HOP_BY_HOP: [&str; 8] = [
+const HOP_BY_HOP: [&str; 9] = [
     "connection",
     "keep-alive",
     "proxy-authenticate",
     "proxy-authorization",
+    "proxy-connection",
     "te",
     "trailer",
     "transfer-encoding",

@@ -54,6 +54,10 @@ pub(super) struct Settings {
     pub(super) write_timeout: Duration,
     /// How long a read is tried again.
     pub(super) read_wait: Duration,
+    /// How late a request's body may be.
+    pub(super) body_late: Duration,
+    /// Answers from this size on are compressed for who asks for it; 0: none.
+    pub(super) compress_min_bytes: u64,
     pub(super) budget: Budget,
 }
 
@@ -65,6 +69,8 @@ impl From<&Config> for Settings {
             write_wait: config.write.wait,
             write_timeout: config.write.timeout,
             read_wait: config.read.wait,
+            body_late: config.http.body_late,
+            compress_min_bytes: config.http.compress_min_bytes,
             budget: Budget::of(&config.resources),
         }
     }

@@ -53,6 +53,20 @@ impl Budget {
     }
 }
 
+/// Lets the process open as many files as the system lets it; how many that is.
+pub fn raise_open_files() -> u64 {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    // A hard limit of none is more than anybody needs.
+    let wanted = limit.maximum.unwrap_or(1 << 20).min(1 << 20);
+    let current = limit.current.unwrap_or(u64::MAX);
+    if current >= wanted {
+        return current;
+    }
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum: limit.maximum });
+    if raised.is_ok() { wanted } else { current }
+}
+
 /// What this process uses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ProcessMemory {

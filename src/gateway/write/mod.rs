@@ -15,6 +15,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::answer::Refusal;
 use super::entry::Received;
+use super::headers::TRACE_PARENT;
 use super::state::AppState;
 use super::transaction::id::{TransactionId, fingerprint};
 use super::transaction::outcome::{self, Told};
@@ -39,6 +40,8 @@ pub(super) async fn answer(app: &AppState, route: Route, request: Received) -> R
     let id = transaction.id;
     let sender = Sender::new(id.clone(), fingerprint, &request);
     let until = sender.until;
+    // The log sends what many wrote as one request, which can't carry the trace of each.
+    let trace = request.headers.get(TRACE_PARENT).cloned();
     let work = Box::pin(execute(Arc::clone(app), route, request, sender, transaction.given));
     let (told, again) = if transaction.given {
         once(app, &id, fingerprint, until, work).await
@@ -47,6 +50,9 @@ pub(super) async fn answer(app: &AppState, route: Route, request: Received) -> R
     };
     if again {
         app.counters.repeated();
+    }
+    if let Some(trace) = trace {
+        tracing::debug!(transaction = id, traceparent = ?trace, "a traced write was answered");
     }
     told.into_response(&id)
 }
