@@ -1,5 +1,6 @@
 //! What operators talk to: health, status, mappings, and the fate of writes.
 
+mod cancel;
 mod health;
 mod legacy;
 mod mappings;
@@ -28,7 +29,7 @@ pub fn router(state: AppState) -> Router {
         .route("/status", get(show_status))
         .route("/wal/status", get(show_wal_status))
         .route("/collection/mappings", get(mappings::mappings))
-        .route("/transactions/{id}", get(transactions::transaction))
+        .route("/transactions/{id}", get(transactions::transaction).delete(cancel::cancel))
         .with_state(state)
         .merge(Router::new().route("/metrics", get(metrics::metrics)).with_state(metered))
 }

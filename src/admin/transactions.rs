@@ -14,7 +14,7 @@ use crate::chroma::error::{ApiError, NOT_FOUND};
 use crate::gateway::{AppState, Code, Refusal, wait_for};
 use crate::replication::view::StateThere;
 use crate::wal::record::{Answer, Lsn};
-use crate::wal::{StoredTransaction, TransactionState};
+use crate::wal::{LogError, StoredTransaction, TransactionState};
 
 /// Longest wait for an open outcome, in milliseconds.
 const MAX_WAIT_MS: u64 = 60_000;
@@ -29,7 +29,7 @@ pub(super) struct Wait {
 struct Transaction {
     transaction_id: String,
     lsn: Lsn,
-    /// `logged`, `committed` or `rejected`.
+    /// `logged`, `committed`, `rejected` or `cancelled`.
     state: &'static str,
     /// True where an instance stopped writing under it, which keeps it from others.
     suspect: bool,
@@ -61,16 +61,26 @@ pub(super) async fn transaction(
     };
     let wait = Duration::from_millis(wait.wait_ms.min(MAX_WAIT_MS));
     match wait_for(&app.replication, &id, wait).await {
-        Ok(Some(stored)) => json(200, &show(&app, stored).await),
-        Ok(None) => {
-            let error = ApiError::new(404, NOT_FOUND, format!("Transaction [{id}] not found"));
-            Refusal::own(Code::UnknownTransaction, error).into_response()
-        }
-        Err(error) => {
-            let message = format!("The log can't be read: {error}");
-            Refusal::unavailable(Code::LogUnavailable, message).into_response()
-        }
+        Ok(Some(stored)) => shown(&app, stored).await,
+        Ok(None) => unknown(&id).into_response(),
+        Err(error) => unreadable(&error).into_response(),
     }
+}
+
+/// The page of a transaction.
+pub(super) async fn shown(app: &AppState, stored: StoredTransaction) -> Response {
+    json(200, &show(app, stored).await)
+}
+
+/// There is no such transaction.
+pub(super) fn unknown(id: &str) -> Refusal {
+    let error = ApiError::new(404, NOT_FOUND, format!("Transaction [{id}] not found"));
+    Refusal::own(Code::UnknownTransaction, error)
+}
+
+/// Nobody can say whether there is such a transaction.
+pub(super) fn unreadable(error: &LogError) -> Refusal {
+    Refusal::unavailable(Code::LogUnavailable, format!("The log can't be read: {error}"))
 }
 
 async fn show(app: &AppState, stored: StoredTransaction) -> Transaction {
@@ -94,11 +104,12 @@ async fn show(app: &AppState, stored: StoredTransaction) -> Transaction {
     }
 }
 
-fn word(state: TransactionState) -> &'static str {
+pub(super) fn word(state: TransactionState) -> &'static str {
     match state {
         TransactionState::Logged | TransactionState::Suspect => "logged",
         TransactionState::Committed => "committed",
         TransactionState::Rejected => "rejected",
+        TransactionState::Cancelled => "cancelled",
     }
 }
 
@@ -107,7 +118,7 @@ fn finished(state: TransactionState) -> StateThere {
     match state {
         TransactionState::Logged | TransactionState::Suspect => StateThere::Pending,
         TransactionState::Committed => StateThere::Applied,
-        TransactionState::Rejected => StateThere::Void,
+        TransactionState::Rejected | TransactionState::Cancelled => StateThere::Void,
     }
 }
 
@@ -128,6 +139,7 @@ mod tests {
     fn a_finished_write_is_applied_or_void_everywhere() {
         assert_eq!(finished(TransactionState::Committed), StateThere::Applied);
         assert_eq!(finished(TransactionState::Rejected), StateThere::Void);
+        assert_eq!(finished(TransactionState::Cancelled), StateThere::Void);
         assert_eq!(finished(TransactionState::Logged), StateThere::Pending);
     }
 

@@ -15,7 +15,7 @@ use crate::instances::client::Instance;
 use crate::instances::health::{Health, Watched};
 use crate::metrics::HistogramView;
 use crate::replication::core::{Core, Settings};
-use crate::replication::event::{Event, Level, ReadId, ReadScope, RefusedRead, Reply};
+use crate::replication::event::{Event, Level, NotCancelled, ReadId, ReadScope, RefusedRead, Reply};
 use crate::replication::view::{CoreView, StateThere};
 use crate::wal::record::{EntryHead, Lane, Lsn};
 use crate::wal::{AppendError, Committed, LogError, NewEntry, StoredTransaction, Wal, WalStats};
@@ -69,6 +69,12 @@ pub(super) enum Message {
         scope: ReadScope,
         level: Level,
         permit: oneshot::Sender<Result<ReadPermit, RefusedRead>>,
+    },
+    /// A sender takes its write back.
+    Cancel {
+        lane: Lane,
+        lsn: Lsn,
+        done: oneshot::Sender<Result<(), NotCancelled>>,
     },
     /// A look at the core.
     Ask(Box<dyn FnOnce(&Core) + Send>),
@@ -175,6 +181,16 @@ impl Replication {
     #[must_use]
     pub fn runs(&self) -> Vec<RunView> {
         self.shared.runs.view()
+    }
+
+    /// Takes a write back, durably, where none of it was sent to an instance.
+    ///
+    /// # Errors
+    /// [`NotCancelled`] tells why it stands.
+    pub async fn cancel(&self, lane: Lane, lsn: Lsn) -> Result<(), NotCancelled> {
+        let (done, cancelled) = oneshot::channel();
+        self.send(Message::Cancel { lane, lsn, done });
+        cancelled.await.unwrap_or(Err(NotCancelled::Unknown))
     }
 
     /// Figures of the log.

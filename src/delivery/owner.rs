@@ -13,7 +13,9 @@ use super::handle::{Message, ReadPermit, Shared, Ticket, Until, Written, read_id
 use super::measure;
 use crate::instances::health::Watched;
 use crate::replication::core::Core;
-use crate::replication::event::{Action, Delivery, Event, LoggedEntry, ReadId, RefusedRead, Reply};
+use crate::replication::event::{
+    Action, Delivery, Event, LoggedEntry, NotCancelled, ReadId, RefusedRead, Reply,
+};
 use crate::wal::record::{Lsn, Record};
 use crate::wal::{Committed, Wal};
 
@@ -23,6 +25,7 @@ const TICK: Duration = Duration::from_millis(50);
 const BATCH: usize = 256;
 
 type ReadAnswer = oneshot::Sender<Result<ReadPermit, RefusedRead>>;
+type CancelAnswer = oneshot::Sender<Result<(), NotCancelled>>;
 
 /// The owner of the core.
 pub(super) struct Owner {
@@ -36,6 +39,8 @@ pub(super) struct Owner {
     pub writers: HashMap<Lsn, oneshot::Sender<Written>>,
     pub readers: HashMap<ReadId, ReadAnswer>,
     pub next_read: u64,
+    /// Who waits for a write to be taken back.
+    pub cancels: HashMap<Lsn, Vec<CancelAnswer>>,
     pub deliveries: JoinSet<()>,
     /// Records of this round, handed to the log together.
     pub records: Vec<Record>,
@@ -76,6 +81,10 @@ impl Owner {
                 self.next_read += 1;
                 self.readers.insert(read, permit);
                 self.feed(Event::Read { read, scope, level });
+            }
+            Message::Cancel { lane, lsn, done } => {
+                self.cancels.entry(lsn).or_default().push(done);
+                self.feed(Event::Cancel { lane, lsn });
             }
             Message::Ask(look) => look(&self.core),
             Message::Stop(_) => {}
@@ -133,6 +142,8 @@ impl Owner {
             Action::Deliver(delivery) => self.send(delivery),
             Action::Record(record) => self.records.push(record),
             Action::Answer { lsn, reply } => self.answer(lsn, reply),
+            Action::Cancelled { lsn } => self.cancelled(lsn, Ok(())),
+            Action::NotCancelled { lsn, why } => self.cancelled(lsn, Err(why)),
             Action::Catalog(change) => {
                 self.shared.catalog.write().unwrap_or_else(PoisonError::into_inner).apply(&change);
             }
@@ -153,6 +164,13 @@ impl Owner {
             }
             Action::TakeOut { instance, why } => self.watched[instance.index()].take_out(why),
             Action::Finished { lsns } => self.wal.finished(&lsns),
+        }
+    }
+
+    fn cancelled(&mut self, lsn: Lsn, how: Result<(), NotCancelled>) {
+        for done in self.cancels.remove(&lsn).unwrap_or_default() {
+            // One that has gone can look at the transaction.
+            _ = done.send(how);
         }
     }
 

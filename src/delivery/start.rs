@@ -212,6 +212,7 @@ impl Ready {
             writers: HashMap::new(),
             readers: HashMap::new(),
             next_read: 1,
+            cancels: HashMap::new(),
             deliveries: JoinSet::new(),
             records: Vec::new(),
         };

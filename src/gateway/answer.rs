@@ -34,6 +34,10 @@ pub enum Code {
     NotCaughtUp,
     /// No instance gave an answer in time.
     NoAnswer,
+    /// The write was taken back by its sender.
+    Cancelled,
+    /// The write can't be taken back.
+    NotCancelled,
     /// The transaction id belongs to another request.
     TransactionMismatch,
     /// The level of a read is none.
@@ -80,6 +84,8 @@ impl Code {
             Self::NoInstance => "NO_INSTANCE",
             Self::NotCaughtUp => "NOT_CAUGHT_UP",
             Self::NoAnswer => "NO_ANSWER",
+            Self::Cancelled => "CANCELLED",
+            Self::NotCancelled => "NOT_CANCELLED",
             Self::TransactionMismatch => "TRANSACTION_MISMATCH",
             Self::InvalidConsistency => "INVALID_CONSISTENCY",
             Self::InvalidTransactionId => "INVALID_TRANSACTION_ID",

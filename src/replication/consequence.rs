@@ -20,7 +20,7 @@ impl Core {
         let Some(lane) = self.lanes.get(key) else {
             return Vec::new();
         };
-        let Some(entry) = lane.entry(lsn) else {
+        let Some(entry) = lane.entry(lsn).filter(|entry| !entry.is_cancelled()) else {
             return Vec::new();
         };
         let mut changes = Vec::new();

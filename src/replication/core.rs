@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use super::cancel::Accepted;
 use super::durable::Later;
 use super::event::{Action, Delivery, DeliveryId, DownReason, Event, LoggedEntry, What};
 use super::lane::LaneState;
@@ -97,6 +98,7 @@ pub struct Core {
     /// What moved since the waiting reads were tried.
     pub(super) moved: Moved,
     pub(super) schema: SchemaOrder,
+    pub(super) accepted: Accepted,
     /// Lanes and instances to look at again at a time.
     pub(super) retries: BTreeSet<(u64, Lane)>,
     pub(super) dirty: BTreeSet<Lane>,
@@ -132,6 +134,7 @@ impl Core {
             reads: Vec::new(),
             moved: Moved::default(),
             schema: SchemaOrder::default(),
+            accepted: Accepted::default(),
             retries: BTreeSet::new(),
             dirty: BTreeSet::new(),
             actions: Vec::new(),
@@ -150,6 +153,7 @@ impl Core {
             Event::InstanceDown { instance, reason } => self.instance_down(instance, reason),
             Event::Read { read, scope, level } => self.read(read, scope, level),
             Event::ReadEnded { instance, scope } => self.read_ended(instance, &scope),
+            Event::Cancel { lane, lsn } => self.cancel(&lane, lsn),
             Event::Note { record } => _ = self.record(record, Later::Nothing),
             Event::StateLost { instance, detail } => self.lost_state(instance, detail),
             Event::Configured { settings } => self.configured(&settings),
@@ -175,7 +179,8 @@ impl Core {
 
     pub(super) fn logged(&mut self, entry: LoggedEntry) {
         let LoggedEntry { lsn, head, waited_for } = entry;
-        let EntryHead { lane, op, body_bytes, .. } = head;
+        let EntryHead { lane, op, transaction, body_bytes } = head;
+        self.accepted.note(&lane, lsn, transaction.is_some());
         if waited_for {
             self.waiting.add(lsn, lane.clone(), self.now_ms);
         }
@@ -308,8 +313,11 @@ impl Core {
         at.in_flight = Some(id);
         at.in_flight_decided = decided;
         let reads_only = matches!(what, What::Resolve { .. } | What::Describe { .. });
-        if let (Some(last), false) = (entries.last(), reads_only) {
-            at.sent = at.sent.max(*last);
+        if let Some(last) = entries.last() {
+            at.handed = at.handed.max(*last);
+            if !reads_only {
+                at.sent = at.sent.max(*last);
+            }
         }
         let doubt = at.doubt;
         let expected_ms = self.expected_ms(instance, &what, records);
@@ -378,6 +386,7 @@ impl Core {
             lane.entries.pop_front();
             lane.finished = lsn;
             lsns.push(lsn);
+            self.accepted.forget(lsn);
         }
         lane.ages.forget(lane.finished);
         let others = lane.forget_finished();

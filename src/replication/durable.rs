@@ -69,18 +69,24 @@ impl Core {
         let Some(lane) = self.lanes.get_mut(key) else {
             return;
         };
-        lane.decided = lane.decided.max(lsn);
-        lane.ages.note(lsn, now_ms);
         let Some(entry) = lane.entry_mut(lsn) else { return };
         let drops = entry.is(&Op::DropCollection);
         let Some(verdict) = entry.settle() else {
             return;
         };
         let void = entry.effect() == Effect::Void;
+        let cancelled = matches!(verdict, Verdict::Cancelled(_));
+        if cancelled {
+            self.actions.push(Action::Cancelled { lsn });
+        } else {
+            lane.decided = lane.decided.max(lsn);
+            lane.ages.note(lsn, now_ms);
+        }
+        lane.pass_cancelled();
         let committed = matches!(verdict, Verdict::Committed(_));
         let answer = verdict.into_answer();
         if void {
-            lane.voids.push_back(lsn);
+            lane.note_void(lsn);
         }
         if drops && committed {
             lane.dropped_at = Some(lsn);
@@ -88,7 +94,8 @@ impl Core {
         if self.settings.acknowledge_all && committed {
             self.waiting.committed(lsn, answer);
         } else if self.waiting.remove(lsn) {
-            self.actions.push(Action::Answer { lsn, reply: Reply::Verdict(answer) });
+            let reply = if cancelled { Reply::Cancelled(answer) } else { Reply::Verdict(answer) };
+            self.actions.push(Action::Answer { lsn, reply });
         }
     }
 

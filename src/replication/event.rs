@@ -35,6 +35,8 @@ pub enum Event {
     /// A strong read that an instance answered is about to end at its client. Weaker reads are not told: what they
     /// showed binds no later read.
     ReadEnded { instance: InstanceId, scope: ReadScope },
+    /// The sender of a write takes it back; answered by [`Action::Cancelled`] or [`Action::NotCancelled`].
+    Cancel { lane: Lane, lsn: Lsn },
     /// Something that is to be made durable and changes nothing here.
     Note { record: Record },
     /// An instance does not know, in answer to a read, what the catalog says lives there.
@@ -89,6 +91,10 @@ pub enum Action {
     Record(Record),
     /// Answer the sender of this write.
     Answer { lsn: Lsn, reply: Reply },
+    /// A write is cancelled, durably.
+    Cancelled { lsn: Lsn },
+    /// A write can't be cancelled.
+    NotCancelled { lsn: Lsn, why: NotCancelled },
     /// The catalog changed, durably.
     Catalog(CatalogChange),
     /// Instances that may serve the read now, never empty. `quiet` ones have nothing undecided under way in the
@@ -105,6 +111,21 @@ pub enum Action {
     Finished { lsns: Vec<Lsn> },
 }
 
+/// Why a write can't be cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotCancelled {
+    /// The core does not know it any more, or not yet.
+    Unknown,
+    /// There is a verdict, on disk or on its way there.
+    Decided,
+    /// It was in the log at the start, so that nobody knows whether it was sent.
+    BeforeStart,
+    /// It, or a part of it, was sent.
+    Sent { instance: InstanceId },
+    /// Another write was decided in view of it.
+    ReliedUpon,
+}
+
 /// Why a read got no instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefusedRead {
@@ -119,6 +140,8 @@ pub enum RefusedRead {
 pub enum Reply {
     /// The verdict.
     Verdict(Answer),
+    /// Taken back by its sender, by verdict.
+    Cancelled(Answer),
     /// Logged, undecided, will be applied.
     Unknown,
     /// The instance's writer died under it; its fate is unknown.

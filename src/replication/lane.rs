@@ -19,6 +19,8 @@ pub struct LaneAt {
     pub unsaved: VecDeque<(u64, Lsn)>,
     /// The last entry that was ever sent there, or may have been before a restart.
     pub sent: Lsn,
+    /// The last entry that a courier took there since the start, if only to ask something about it.
+    pub handed: Lsn,
     /// The last entry that had been sent there before a read which it answered ended.
     pub seen: Lsn,
     pub in_flight: Option<DeliveryId>,
@@ -163,7 +165,14 @@ impl LaneState {
     /// Entries without a durable verdict.
     #[must_use]
     pub fn undecided(&self) -> usize {
-        self.entries.len() - self.index_after(self.decided)
+        let cancelled = self.voids.len() - count_upto(&self.voids, self.decided);
+        self.entries.len() - self.index_after(self.decided) - cancelled
+    }
+
+    /// Notes that an entry is void everywhere, by durable verdict. A cancelled one does not wait for its turn.
+    pub fn note_void(&mut self, lsn: Lsn) {
+        let place = count_upto(&self.voids, lsn);
+        self.voids.insert(place, lsn);
     }
 
     /// The first entry without a durable verdict.
@@ -180,6 +189,15 @@ impl LaneState {
 
     fn position_of(&self, lsn: Lsn) -> Option<usize> {
         self.entries.binary_search_by_key(&lsn, |entry| entry.lsn).ok()
+    }
+
+    /// Moves `decided` over entries with durable verdicts: cancelled ones, which did not wait for their turn.
+    pub fn pass_cancelled(&mut self) {
+        while let Some(entry) = self.entries.get(self.index_after(self.decided))
+            && entry.is_durable()
+        {
+            self.decided = entry.lsn;
+        }
     }
 
     /// True while an entry has no durable verdict.

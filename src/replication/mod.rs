@@ -20,10 +20,12 @@
 //! | `schema` | which schema entries wait for which |
 //! | `read` | which instances may serve a read |
 //! | `lag` | how far an instance is behind, in time |
+//! | `cancel` | writes that their senders take back |
 //! | `waiting` | clients that wait for an answer |
 //! | `recover` | the core after a restart |
 //! | `check` | the invariants, asserted after every event |
 
+mod cancel;
 mod check;
 mod consequence;
 pub mod core;

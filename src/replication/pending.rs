@@ -103,7 +103,7 @@ impl Pending {
         match self.standing {
             Standing::Undecided | Standing::Reached => Effect::Undecided,
             Standing::Durable(Ruling::Committed) => Effect::Apply,
-            Standing::Durable(Ruling::Unchanged | Ruling::Refused) => Effect::Void,
+            Standing::Durable(Ruling::Unchanged | Ruling::Refused | Ruling::Cancelled) => Effect::Void,
             Standing::Durable(Ruling::FixesDimension(dimension)) => Effect::FixDimension(dimension),
         }
     }
@@ -128,6 +128,12 @@ impl Pending {
             Standing::Reached => self.rare.as_ref()?.verdict.as_ref().map(Verdict::ruling),
             Standing::Durable(ruling) => Some(ruling),
         }
+    }
+
+    /// True where its sender took it back, on disk or on its way there.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.ruling() == Some(Ruling::Cancelled)
     }
 
     /// Takes a verdict that goes to the disk now.

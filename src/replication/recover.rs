@@ -49,6 +49,7 @@ impl Core {
                 finished.push(lsn);
                 continue;
             }
+            core.accepted.recovered(lsn);
             core.append(lsn, &key, work);
             let Some(lane) = core.lanes.get_mut(&*key) else { continue };
             lane.recover_last(ruling, recovery.resolved.remove(&lsn), recovery.suspects.get(&lsn).copied());
@@ -80,6 +81,7 @@ impl Core {
                 at.applied_durable = at.applied;
                 (at.sent, at.seen, at.doubt) = (last, last, true);
             }
+            lane.pass_cancelled();
         }
     }
 }
@@ -99,7 +101,9 @@ impl LaneState {
         }
         if let Some(ruling) = ruling {
             entry.settled(ruling);
-            self.decided = lsn;
+            if ruling != Ruling::Cancelled {
+                self.decided = lsn;
+            }
             if entry.is(&Op::DropCollection) && ruling == Ruling::Committed {
                 self.dropped_at = Some(lsn);
             }
@@ -111,7 +115,7 @@ impl LaneState {
             self.at[suspected.index()].tainted |= void;
         }
         if void {
-            self.voids.push_back(lsn);
+            self.note_void(lsn);
         }
     }
 }

@@ -68,6 +68,9 @@ impl Core {
         let Some(entry) = lane.entries.get(lane.index_after(lane.at[instance.index()].applied)) else {
             return Step::Wait;
         };
+        if entry.is_cancelled() && entry.is_durable() {
+            return Step::Skip { upto: entry.lsn };
+        }
         if let Some(upto) = never_came(lane, entry, instance) {
             return Step::Skip { upto };
         }
@@ -119,6 +122,8 @@ impl Core {
             let lsn = entry.lsn;
             let ends = lane.dropped_at.is_some_and(|dropped| lsn <= dropped);
             let void = match (real_id, entry.other()) {
+                // Nobody else recorded a position beyond it.
+                _ if entry.is_cancelled() => false,
                 _ if entry.effect() == Effect::Void => true,
                 _ if !ends => false,
                 // Others may wait for the name that it gives away there.
@@ -146,7 +151,9 @@ impl Core {
     /// The leader's step for an undecided entry.
     fn decide(&self, key: &Lane, lane: &LaneState, entry: &Pending, instance: InstanceId) -> Step {
         if let Some(suspected) = entry.suspect() {
-            let dropped_later = lane.others_after(entry.lsn).any(|other| other.is(&Op::DropCollection));
+            let dropped_later = lane
+                .others_after(entry.lsn)
+                .any(|other| other.is(&Op::DropCollection) && !other.is_cancelled());
             return match key {
                 Lane::Collection(id) if dropped_later => {
                     Step::refuse(entry, &ApiError::collection_id_not_found(id.uuid()))

@@ -127,7 +127,7 @@ impl Core {
             Lane::Database { tenant: collection.tenant.clone(), database: collection.database.clone() };
         let holds = |lane: &Lane, op: &Op| {
             let mut others = self.lanes.get(lane).into_iter().flat_map(|lane| lane.others_after(Lsn(0)));
-            others.any(|entry| entry.is(op))
+            others.any(|entry| entry.is(op) && !entry.is_cancelled())
         };
         holds(&Lane::Collection(id), &Op::DropCollection) || holds(&database, &Op::DropDatabase)
     }

@@ -206,6 +206,8 @@ pub enum Verdict {
     /// Refused; applied nowhere. `fixes_dimension` is set where the refused request nevertheless
     /// fixed the leader's dimension, which is then shipped in its place.
     Rejected { answer: Answer, fixes_dimension: Option<u32> },
+    /// Taken back by its sender before it was sent anywhere; applied nowhere.
+    Cancelled(Answer),
 }
 
 impl Verdict {
@@ -213,7 +215,10 @@ impl Verdict {
     #[must_use]
     pub fn answer(&self) -> &Answer {
         match self {
-            Self::Committed(answer) | Self::Unchanged(answer) | Self::Rejected { answer, .. } => answer,
+            Self::Committed(answer)
+            | Self::Unchanged(answer)
+            | Self::Rejected { answer, .. }
+            | Self::Cancelled(answer) => answer,
         }
     }
 
@@ -221,7 +226,10 @@ impl Verdict {
     #[must_use]
     pub fn into_answer(self) -> Answer {
         match self {
-            Self::Committed(answer) | Self::Unchanged(answer) | Self::Rejected { answer, .. } => answer,
+            Self::Committed(answer)
+            | Self::Unchanged(answer)
+            | Self::Rejected { answer, .. }
+            | Self::Cancelled(answer) => answer,
         }
     }
 }

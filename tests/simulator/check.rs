@@ -167,6 +167,11 @@ impl World {
     /// Verdicts are those of the reference.
     pub(crate) fn check_outcome(&mut self, outcome: &Outcome) {
         for Decision { lsn, verdict } in &outcome.decisions {
+            if let Verdict::Cancelled(_) = verdict {
+                self.check_cancelled(*lsn);
+                self.reference.withdraw(*lsn);
+                continue;
+            }
             if self.is_withdrawn_suspect(*lsn, verdict) {
                 self.reference.withdraw(*lsn);
                 continue;
@@ -189,6 +194,18 @@ impl World {
         }
     }
 
+    /// A cancelled write was never sent anywhere, by any run of Isochrome.
+    fn check_cancelled(&self, lsn: Lsn) {
+        let lane = &self.log.facts.entries[&lsn].0.lane;
+        for server in 0..self.servers.len() {
+            let sent = self.sent.get(&(lane.clone(), instance(server)));
+            assert!(
+                sent.is_none_or(|sent| *sent < lsn),
+                "{lsn} is cancelled, and was sent to server {server}"
+            );
+        }
+    }
+
     fn is_withdrawn_suspect(&self, lsn: Lsn, verdict: &Verdict) -> bool {
         verdict.answer().status == 404 && self.may_be_withdrawn(lsn)
     }
@@ -197,7 +214,8 @@ impl World {
     fn may_be_withdrawn(&self, lsn: Lsn) -> bool {
         let facts = &self.log.facts;
         let lane = &facts.entries[&lsn].0.lane;
-        let drops = |later: &Lsn| facts.entries[later].0.op == Op::DropCollection;
+        let cancelled = |later: &Lsn| matches!(facts.decisions.get(later), Some(Verdict::Cancelled(_)));
+        let drops = |later: &Lsn| facts.entries[later].0.op == Op::DropCollection && !cancelled(later);
         self.suspected.contains(&lsn) && facts.lanes[lane].range(Lsn(lsn.0 + 1)..).any(drops)
     }
 
@@ -210,12 +228,13 @@ impl World {
             let dropped = self.dropped_at(lane).is_some_and(|dropped| dropped >= *lsn);
             for server in 0..self.servers.len() {
                 let applied = facts.applied(lane, instance(server)) >= *lsn;
-                let fixes = matches!(
+                // The position tells after a restart that a cancelled write is finished.
+                let needed = matches!(
                     facts.decisions.get(lsn),
-                    Some(Verdict::Rejected { fixes_dimension: Some(_), .. })
+                    Some(Verdict::Rejected { fixes_dimension: Some(_), .. } | Verdict::Cancelled(_))
                 );
                 assert!(
-                    applied || dropped || (facts.is_void(*lsn) && !fixes),
+                    applied || dropped || (facts.is_void(*lsn) && !needed),
                     "I8: {lsn} is finished, and server {server} misses it"
                 );
             }

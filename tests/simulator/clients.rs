@@ -62,6 +62,7 @@ impl World {
             }
             any => self.schema_write(client, any),
         }
+        self.client_thinks(client);
     }
 
     fn living(&self) -> Vec<RealId> {
@@ -106,7 +107,7 @@ impl World {
         let catalog = self.core.as_ref().map(Core::catalog);
         let known = catalog.is_some_and(|catalog| catalog.by_name(TENANT, &database, &name).is_some());
         if get_or_create && known {
-            return self.client_thinks(client);
+            return;
         }
         self.count("collections");
         let id = u128::from(self.counters["collections"]);
@@ -127,8 +128,15 @@ impl World {
             return;
         };
         let (database, name) = (known.database.clone(), known.name.clone());
-        let head = self.head(lane_of(collection), Op::DropCollection);
-        self.accept(client, head, Request::DropCollection { database, name });
+        let (lane, request) = (lane_of(collection), Request::DropCollection { database, name });
+        match client {
+            Some(client) => self.accept_in(client, lane, Op::DropCollection, request),
+            // A part of something larger has no sender.
+            None => {
+                let head = EntryHead { transaction: None, ..self.head(lane, Op::DropCollection) };
+                _ = self.accept(None, head, request);
+            }
+        }
     }
 
     /// A database is dropped after its collections.
@@ -149,7 +157,21 @@ impl World {
 
     fn accept_in(&mut self, client: usize, lane: Lane, op: Op, request: Request) {
         let head = self.head(lane, op);
-        self.accept(Some(client), head, request);
+        let waits = !self.chance(self.plan.async_percent);
+        let lsn = self.accept(waits.then_some(client), head, request);
+        if self.chance(self.plan.cancel_percent) {
+            let longest_ms = [1, 20, 500][self.random.usize(..3)];
+            let delay_ms = self.random.u64(..=longest_ms);
+            self.after(delay_ms, Happening::Cancel(lsn));
+        }
+    }
+
+    /// A sender takes its write back. After a restart it may be that of another, which makes no difference.
+    pub(crate) fn cancel(&mut self, lsn: Lsn) {
+        let logged = self.log.facts.entries.get(&lsn);
+        if let Some(lane) = logged.map(|(head, _)| head.lane.clone()) {
+            self.feed(Event::Cancel { lane, lsn });
+        }
     }
 
     fn head(&mut self, lane: Lane, op: Op) -> EntryHead {

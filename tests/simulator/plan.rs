@@ -37,6 +37,10 @@ pub(crate) struct Plan {
     /// The longest lag that a bounded read is content with.
     pub(crate) longest_lag_ms: u64,
     pub(crate) flawed_percent: u8,
+    /// Out of a hundred writes, how many have a sender that does not wait.
+    pub(crate) async_percent: u8,
+    /// Out of a hundred writes, how many are taken back.
+    pub(crate) cancel_percent: u8,
     /// Out of a hundred requests to a server.
     pub(crate) lost_percent: u8,
     /// Servers give answers that tell nothing.
@@ -85,6 +89,8 @@ impl Plan {
             weak_percent: of(&[0, 30, 70]) as u8,
             longest_lag_ms: of(&[30, 500, 5_000]),
             flawed_percent: of(&[0, 2, 10]) as u8,
+            async_percent: of(&[0, 0, 40]) as u8,
+            cancel_percent: of(&[0, 0, 10, 50]) as u8,
             lost_percent: of(&[0, 0, 2, 8]) as u8,
             indefinite: of(&[0, 1]) == 1,
             gullible: of(&[0, 0, 0, 1]) == 1,

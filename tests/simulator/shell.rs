@@ -34,6 +34,15 @@ impl World {
                 self.soon(1, Own::CommitBegins);
             }
             Action::Answer { lsn, reply } => self.answer(lsn, &reply),
+            Action::Cancelled { lsn } => {
+                let decided = self.log.facts.decisions.get(&lsn);
+                assert!(
+                    matches!(decided, Some(Verdict::Cancelled(_))),
+                    "{lsn} is cancelled, and not on disk"
+                );
+                self.count("cancelled");
+            }
+            Action::NotCancelled { .. } => self.count("not cancelled"),
             Action::Catalog(_) => {}
             Action::ReadFrom { read, quiet, busy } => self.read_from(read, &quiet, &busy),
             Action::ReadRefused { read, .. } => self.read_refused(read),
@@ -58,7 +67,7 @@ impl World {
     }
 
     /// Takes a write in: it is appended, and becomes durable later.
-    pub(crate) fn accept(&mut self, client: Option<usize>, head: EntryHead, request: Request) {
+    pub(crate) fn accept(&mut self, client: Option<usize>, head: EntryHead, request: Request) -> Lsn {
         self.trace(|world| format!("ACCEPT {} {request:?}", world.log.next()));
         let lsn = self.log.append(head, request, client.is_some());
         if let Some(client) = client {
@@ -66,6 +75,7 @@ impl World {
             self.waiting.insert(lsn, (client, self.now_ms));
         }
         self.soon(2, Own::CommitBegins);
+        lsn
     }
 
     pub(crate) fn commit_begins(&mut self) {
@@ -111,7 +121,10 @@ impl World {
                     if let Record::Outcome(outcome) = record
                         && let Some(collection) = public_id(&outcome.lane)
                     {
-                        let decisions = outcome.decisions.iter();
+                        // A cancelled one tells nothing of those before it.
+                        let in_turn =
+                            |decision: &&Decision| !matches!(decision.verdict, Verdict::Cancelled(_));
+                        let decisions = outcome.decisions.iter().filter(in_turn);
                         decided.extend(decisions.map(|decision| (collection, decision.lsn)));
                     }
                 }
@@ -152,6 +165,10 @@ impl World {
                 }
                 self.check_acknowledged_by_all(lsn, waited_ms);
                 self.count("verdicts");
+            }
+            Reply::Cancelled(answer) => {
+                let cancelled = Verdict::Cancelled(answer.clone());
+                assert_eq!(Some(&cancelled), decided, "{lsn} is not cancelled");
             }
             Reply::Unknown => {
                 let settings = &self.plan.settings;

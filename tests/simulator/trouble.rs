@@ -3,6 +3,7 @@
 use isochrome::chroma::ids::InstanceId;
 use isochrome::replication::core::Core;
 use isochrome::replication::event::{DownReason, Event};
+use isochrome::wal::record::Verdict;
 
 use crate::plan::Fault;
 use crate::reference::public_id;
@@ -109,7 +110,8 @@ impl World {
         self.trace(|world| format!("START {}", world.generation));
         let (core, actions) = Core::recover(self.plan.settings.clone(), self.now_ms, self.log.recovery());
         self.core = Some(core);
-        for lsn in self.log.facts.decisions.keys() {
+        let in_turn = |verdict: &Verdict| !matches!(verdict, Verdict::Cancelled(_));
+        for (lsn, _) in self.log.facts.decisions.iter().filter(|(_, verdict)| in_turn(verdict)) {
             let lane = &self.log.facts.entries[lsn].0.lane;
             if let Some(collection) = public_id(lane) {
                 // How old it is is not known any more, so that it counts as old.

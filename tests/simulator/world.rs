@@ -22,6 +22,8 @@ use crate::server::{Call, CallId, End, Server};
 pub(crate) enum Happening {
     Client(usize),
     Fault(Fault),
+    /// The sender of a write takes it back.
+    Cancel(Lsn),
     /// A server comes back from a crash, a hang, or slowness.
     Return(usize),
     Heal,
@@ -158,6 +160,7 @@ impl World {
         match happening {
             Happening::Client(client) => self.client_acts(client),
             Happening::Fault(fault) => self.strike(fault),
+            Happening::Cancel(lsn) => self.cancel(lsn),
             Happening::Return(server) => self.returns(server),
             Happening::Heal => self.start_isochrome(),
             Happening::Arrive(call) => self.arrive(call),

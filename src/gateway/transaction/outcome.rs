@@ -32,6 +32,8 @@ pub(in crate::gateway) enum Told {
     Accepted {
         lsn: Lsn,
     },
+    /// Taken back by its sender.
+    Cancelled(Answer),
     /// An instance stopped writing under it.
     Suspect(Answer),
     Refused(Refusal),
@@ -42,6 +44,7 @@ impl Told {
     pub(in crate::gateway) fn of(written: Written, id: &str) -> Self {
         match written {
             Written::Logged { reply: Reply::Verdict(answer), .. } => Self::Answer(answer),
+            Written::Logged { reply: Reply::Cancelled(answer), .. } => Self::Cancelled(answer),
             Written::Logged { reply: Reply::Suspect(answer), .. } => Self::Suspect(answer),
             Written::Logged { reply: Reply::Unknown, .. } => Self::Refused(undecided(id)),
             Written::Accepted { lsn } => Self::Accepted { lsn },
@@ -64,10 +67,8 @@ impl Told {
         let mut response = match self {
             Self::Answer(answer) => answer::from_log(&answer),
             Self::Accepted { lsn } => accepted(id, lsn),
-            Self::Suspect(answer) => {
-                let code = HeaderValue::from_static(Code::Suspect.word());
-                answer::with_header(answer::from_log(&answer), headers::ERROR_CODE, code)
-            }
+            Self::Cancelled(answer) => coded(&answer, Code::Cancelled),
+            Self::Suspect(answer) => coded(&answer, Code::Suspect),
             Self::Refused(refusal) => refusal.into_response(),
         };
         if let Ok(id) = HeaderValue::from_str(id) {
@@ -75,6 +76,12 @@ impl Told {
         }
         response
     }
+}
+
+/// An answer that the log keeps, of an error that is ours.
+fn coded(answer: &Answer, code: Code) -> Response {
+    let code = HeaderValue::from_static(code.word());
+    answer::with_header(answer::from_log(answer), headers::ERROR_CODE, code)
 }
 
 /// 202: logged, and where to ask for the outcome.
@@ -113,6 +120,7 @@ pub(in crate::gateway) async fn repeat(
     }
     Some(match (stored.state, stored.answer) {
         (TransactionState::Committed | TransactionState::Rejected, Some(answer)) => Told::Answer(answer),
+        (TransactionState::Cancelled, Some(answer)) => Told::Cancelled(answer),
         (TransactionState::Suspect, Some(answer)) => Told::Suspect(answer),
         _ if until == Until::Logged => Told::Accepted { lsn: stored.lsn },
         _ => Told::Refused(undecided(id)),

@@ -6,9 +6,10 @@ use crate::catalog::{Catalog, DEFAULT_DATABASE, DEFAULT_TENANT};
 use crate::chroma::ids::{CollectionId, InstanceId};
 use crate::replication::core::{Core, Settings};
 use crate::replication::event::{
-    Action, Delivery, DeliveryOutcome, DownReason, Event, Level, LoggedEntry, ReadId, ReadScope, Reply,
+    Action, Delivery, DeliveryOutcome, DownReason, Event, Level, LoggedEntry, NotCancelled, ReadId,
+    ReadScope, Reply,
 };
-use crate::wal::record::{Answer, Encoding, EntryHead, Lane, Lsn, Op, RecordKind, RecordWrite};
+use crate::wal::record::{Answer, Encoding, EntryHead, Lane, Lsn, Op, RecordKind, RecordWrite, Transaction};
 
 pub const A: InstanceId = InstanceId(0);
 pub const B: InstanceId = InstanceId(1);
@@ -96,12 +97,45 @@ impl Bench {
 
     /// Logs a write of any lane whose sender waits.
     pub fn log_in(&mut self, lane: Lane, op: Op) -> Lsn {
+        let (id, path) = (format!("t{}", self.next_lsn), "/".to_owned());
+        let sender = Transaction { id, fingerprint: 0, method: "POST".to_owned(), path, accepted_ms: 0 };
+        self.log_from(Some(sender), lane, op)
+    }
+
+    /// Logs a part of a compound write, which has no sender.
+    pub fn log_part(&mut self, lane: Lane, op: Op) -> Lsn {
+        self.log_from(None, lane, op)
+    }
+
+    fn log_from(&mut self, transaction: Option<Transaction>, lane: Lane, op: Op) -> Lsn {
         let lsn = Lsn(self.next_lsn);
         self.next_lsn += 1;
-        let head = EntryHead { lane, op, transaction: None, body_bytes: 10 };
-        let entry = LoggedEntry { lsn, head, waited_for: true };
+        let waited_for = transaction.is_some();
+        let head = EntryHead { lane, op, transaction, body_bytes: 10 };
+        let entry = LoggedEntry { lsn, head, waited_for };
         self.feed(Event::Logged { entries: vec![entry] });
         lsn
+    }
+
+    /// The sender of a write of the collection takes it back; gives what the core says at once.
+    pub fn cancel(&mut self, lsn: Lsn) -> Option<Result<(), NotCancelled>> {
+        self.cancel_in(Lane::Collection(ID), lsn)
+    }
+
+    /// The same in any lane.
+    pub fn cancel_in(&mut self, lane: Lane, lsn: Lsn) -> Option<Result<(), NotCancelled>> {
+        self.others.clear();
+        self.feed(Event::Cancel { lane, lsn });
+        self.cancelled(lsn)
+    }
+
+    /// What the core has said of a cancellation.
+    pub fn cancelled(&self, lsn: Lsn) -> Option<Result<(), NotCancelled>> {
+        self.others.iter().find_map(|action| match action {
+            Action::Cancelled { lsn: told } if *told == lsn => Some(Ok(())),
+            Action::NotCancelled { lsn: told, why } if *told == lsn => Some(Err(*why)),
+            _ => None,
+        })
     }
 
     /// All records asked for so far become durable.
@@ -179,7 +213,7 @@ impl Bench {
     /// The status that each sender got, in the order of the answers.
     pub fn statuses(&self) -> Vec<u16> {
         let status = |reply: &Reply| match reply {
-            Reply::Verdict(answer) | Reply::Suspect(answer) => answer.status,
+            Reply::Verdict(answer) | Reply::Cancelled(answer) | Reply::Suspect(answer) => answer.status,
             Reply::Unknown => 503,
         };
         self.replies.iter().map(|(_, reply)| status(reply)).collect()

@@ -132,6 +132,8 @@ pub enum Ruling {
     Refused,
     /// Nothing but this dimension.
     FixesDimension(u32),
+    /// Nothing; its sender took it back.
+    Cancelled,
 }
 
 impl Verdict {
@@ -141,6 +143,7 @@ impl Verdict {
         match self {
             Self::Committed(_) => Ruling::Committed,
             Self::Unchanged(_) => Ruling::Unchanged,
+            Self::Cancelled(_) => Ruling::Cancelled,
             Self::Rejected { fixes_dimension: None, .. } => Ruling::Refused,
             Self::Rejected { fixes_dimension: Some(dimension), .. } => Ruling::FixesDimension(*dimension),
         }

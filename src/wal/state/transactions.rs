@@ -19,6 +19,8 @@ pub enum TransactionState {
     Committed,
     /// Decided: refused.
     Rejected,
+    /// Decided: taken back by its sender.
+    Cancelled,
 }
 
 impl TransactionState {
@@ -28,6 +30,7 @@ impl TransactionState {
         match verdict {
             Verdict::Committed(_) | Verdict::Unchanged(_) => Self::Committed,
             Verdict::Rejected { .. } => Self::Rejected,
+            Verdict::Cancelled(_) => Self::Cancelled,
         }
     }
 
@@ -36,7 +39,7 @@ impl TransactionState {
     }
 
     fn from_code(code: u8) -> Result<Self, LogError> {
-        [Self::Logged, Self::Suspect, Self::Committed, Self::Rejected]
+        [Self::Logged, Self::Suspect, Self::Committed, Self::Rejected, Self::Cancelled]
             .into_iter()
             .find(|state| state.code() == code)
             .ok_or_else(|| LogError::Damaged(format!("a transaction has the unknown state {code}")))
