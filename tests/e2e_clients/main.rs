@@ -26,5 +26,6 @@ mod reload;
 mod startup;
 #[path = "../support/mod.rs"]
 mod support;
+mod takeback;
 mod transactions;
 mod use_cases;
