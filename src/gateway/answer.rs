@@ -56,7 +56,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, for those who count them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Undecided,
         Self::Suspect,
         Self::LogUnavailable,
@@ -65,6 +65,8 @@ impl Code {
         Self::NoInstance,
         Self::NotCaughtUp,
         Self::NoAnswer,
+        Self::Cancelled,
+        Self::NotCancelled,
         Self::TransactionMismatch,
         Self::InvalidConsistency,
         Self::InvalidTransactionId,

@@ -313,12 +313,9 @@ impl Core {
         at.in_flight = Some(id);
         at.in_flight_decided = decided;
         let reads_only = matches!(what, What::Resolve { .. } | What::Describe { .. });
-        if let Some(last) = entries.last() {
-            at.handed = at.handed.max(*last);
-            if !reads_only {
-                at.sent = at.sent.max(*last);
-            }
-        }
+        let last = entries.last().copied().unwrap_or_default();
+        at.handed = at.handed.max(last);
+        at.sent = if reads_only { at.sent } else { at.sent.max(last) };
         let doubt = at.doubt;
         let expected_ms = self.expected_ms(instance, &what, records);
         self.instances[instance.index()].in_flight += 1;
