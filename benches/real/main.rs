@@ -1,11 +1,16 @@
 //! What Isochrome does for its users, measured against real Chroma servers, side by side in one run.
 //!
-//!     cargo bench --bench real [-- passing reads throughput visibility failover queue]
+//!     cargo bench --bench real [-- passing reads writes visibility failover queue]
+//!
+//! Instead of `writes`, single loads of that table can be named: `single-1`, `single-32`, `single-128`, `batch-100`,
+//! `hot`, `collections`, `wrong`, `drain`.
 //!
 //! | variable | meaning | default |
 //! | --- | --- | --- |
-//! | `ISOCHROME_BENCH_ROUNDS` | interleaved rounds of the throughput table | 3 |
-//! | `ISOCHROME_BENCH_ROUND_S` | seconds of one round of one subject | 10 |
+//! | `ISOCHROME_BENCH_ROUNDS` | interleaved rounds of each load of the table of writes | 5 |
+//! | `ISOCHROME_BENCH_ROUND_S` | seconds of one round of one subject | 3 |
+//! | `ISOCHROME_BENCH_QUEUED` | writes that wait for an instance to return | 10000 |
+//! | `ISOCHROME_BENCH_DRAIN_ROUNDS` | how often it returns | 3 |
 //! | `ISOCHROME_BENCH_WRITES` | writes of the visibility table | 500 |
 //! | `ISOCHROME_BENCH_FAILOVER_S` | seconds of load of one row of the failover table | 90 |
 //! | `ISOCHROME_BENCH_READ_ROUNDS` | interleaved rounds of each row of the tables of reads | 5 |
@@ -19,6 +24,7 @@
 mod support;
 
 mod corpus;
+mod drain;
 mod failover;
 mod peak;
 mod proxy;
@@ -27,10 +33,11 @@ mod rate;
 mod reads;
 mod subject;
 mod table;
-mod throughput;
 mod upstream;
 mod visibility;
 mod work;
+mod workload;
+mod writes;
 
 use std::env;
 use std::str::FromStr;
@@ -42,9 +49,7 @@ fn setting<T: FromStr>(name: &str, default: T) -> T {
 
 #[tokio::main]
 async fn main() {
-    let known = ["passing", "reads", "throughput", "visibility", "failover", "queue"];
-    let asked: Vec<String> =
-        env::args().skip(1).filter(|argument| known.contains(&argument.as_str())).collect();
+    let asked: Vec<String> = env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     let wanted = |table: &str| asked.is_empty() || asked.iter().any(|name| name == table);
     println!("{}", machine());
     if wanted("passing") {
@@ -53,8 +58,9 @@ async fn main() {
     if wanted("reads") {
         reads::real_servers().await;
     }
-    if wanted("throughput") {
-        throughput::measure().await;
+    writes::measure(|row| wanted("writes") || wanted(row)).await;
+    if wanted("writes") || wanted("drain") {
+        drain::measure().await;
     }
     if wanted("visibility") {
         visibility::measure().await;

@@ -2,6 +2,7 @@
 
 use std::env;
 
+use crate::peak;
 use crate::proxy::{Kind, Proxy};
 use crate::support::chroma::Chroma;
 use crate::support::isochrome::{Isochrome, Setup};
@@ -13,12 +14,12 @@ pub struct Subject {
     /// The Chroma servers that hold its data, the preferred one first.
     pub servers: Vec<Chroma>,
     /// What stands in front of them, for as long as the subject lives.
-    _front: Front,
+    front: Front,
 }
 
 enum Front {
     Nothing,
-    Isochrome { _process: Isochrome },
+    Isochrome { process: Isochrome },
     Proxy { _process: Proxy },
 }
 
@@ -42,12 +43,29 @@ const KNOWN: [Starter; 5] = [
 ];
 
 impl Subject {
-    fn direct() -> Self {
-        let server = Chroma::start();
-        Self { name: "one Chroma directly", url: server.url(), servers: vec![server], _front: Front::Nothing }
+    /// The most memory in MiB that Isochrome has had since [`Self::forget_peak_memory`], where it is the front.
+    pub fn peak_memory_mib(&self) -> Option<u64> {
+        match &self.front {
+            Front::Isochrome { process } => Some(peak::mib(process.id())),
+            Front::Nothing | Front::Proxy { .. } => None,
+        }
     }
 
-    fn isochrome() -> Self {
+    /// From now on its peak counts.
+    pub fn forget_peak_memory(&self) {
+        if let Front::Isochrome { process } = &self.front {
+            peak::forget(process.id());
+        }
+    }
+
+    /// One server.
+    pub fn direct() -> Self {
+        let server = Chroma::start();
+        Self { name: "one Chroma directly", url: server.url(), servers: vec![server], front: Front::Nothing }
+    }
+
+    /// Isochrome over two servers.
+    pub fn isochrome() -> Self {
         Self::isochrome_over("Isochrome over two", 2)
     }
 
@@ -58,7 +76,7 @@ impl Subject {
     fn isochrome_over(name: &'static str, count: usize) -> Self {
         let servers = Chroma::start_many(count);
         let front = Setup::over(&servers).start();
-        Self { name, url: front.url(), servers, _front: Front::Isochrome { _process: front } }
+        Self { name, url: front.url(), servers, front: Front::Isochrome { process: front } }
     }
 
     fn haproxy() -> Self {
@@ -72,7 +90,7 @@ impl Subject {
     fn proxied(name: &'static str, kind: Kind) -> Self {
         let server = Chroma::start();
         let proxy = kind.before(server.port()).expect("only installed proxies are started");
-        Self { name, url: proxy.url(), servers: vec![server], _front: Front::Proxy { _process: proxy } }
+        Self { name, url: proxy.url(), servers: vec![server], front: Front::Proxy { _process: proxy } }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The requests that the measurements send.
 
+use std::fmt::Write;
 use std::sync::Arc;
 
 use base64::Engine;
@@ -19,6 +20,7 @@ const DIFFERENT_EMBEDDINGS: u64 = 512;
 #[derive(Clone)]
 pub struct Work {
     api: Api,
+    name: String,
     id: String,
     embeddings: Arc<Vec<String>>,
 }
@@ -29,7 +31,7 @@ impl Work {
         let api = Api::new(url);
         let id = api.new_collection(name).await;
         let embeddings = (0..DIFFERENT_EMBEDDINGS).map(|_| STANDARD.encode(random_embedding())).collect();
-        Self { api, id, embeddings: Arc::new(embeddings) }
+        Self { api, name: name.to_owned(), id, embeddings: Arc::new(embeddings) }
     }
 
     fn url(&self, verb: &str) -> String {
@@ -41,8 +43,48 @@ impl Work {
         let label = format!("r{number}");
         let embedding = &self.embeddings[(number % DIFFERENT_EMBEDDINGS) as usize];
         let body = format!(r#"{{"ids":["{label}"],"embeddings":["{embedding}"]}}"#);
-        let request = Request::post(self.url("add")).header("content-type", "application/json");
+        self.job("add", label, body)
+    }
+
+    /// An add of so many records of their own.
+    pub fn add_many(&self, number: u64, records: u64) -> Job {
+        let label = format!("b{number}");
+        let (mut ids, mut embeddings) = (String::new(), String::new());
+        for record in 0..records {
+            let comma = if record == 0 { "" } else { "," };
+            let place = (number.wrapping_mul(records).wrapping_add(record) % DIFFERENT_EMBEDDINGS) as usize;
+            _ = write!(ids, r#"{comma}"{label}-{record}""#);
+            _ = write!(embeddings, r#"{comma}"{}""#, self.embeddings[place]);
+        }
+        self.job("add", label, format!(r#"{{"ids":[{ids}],"embeddings":[{embeddings}]}}"#))
+    }
+
+    /// An upsert of a record that others write too.
+    pub fn upsert(&self, id: u64, number: u64) -> Job {
+        let embedding = &self.embeddings[(number % DIFFERENT_EMBEDDINGS) as usize];
+        let body = format!(r#"{{"ids":["hot{id}"],"embeddings":["{embedding}"]}}"#);
+        self.job("upsert", format!("u{number}"), body)
+    }
+
+    /// An add whose embedding is too short for the collection.
+    pub fn add_wrong(&self, number: u64) -> Job {
+        let body = format!(r#"{{"ids":["w{number}"],"embeddings":[[0.5,0.25,0.125]]}}"#);
+        self.job("add", format!("wrong{number}"), body)
+    }
+
+    fn job(&self, verb: &str, label: String, body: String) -> Job {
+        let request = Request::post(self.url(verb)).header("content-type", "application/json");
         Job { label, request: request.body(Bytes::from(body)).expect("request") }
+    }
+
+    /// Sends one request, which must succeed.
+    pub async fn send(&self, job: Job) {
+        self.api.http.send(job.request).await.expect("an answer").success();
+    }
+
+    /// Drops the collection.
+    pub async fn drop_collection(self) {
+        self.api.drop(&self.name).await.success();
     }
 
     /// A read of this record by its id; without one, a count.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{MissedTickBehavior, sleep_until};
 
 use super::courier::Courier;
 use super::handle::{Message, ReadPermit, Shared, Ticket, Until, Written, read_id};
@@ -53,8 +53,12 @@ impl Owner {
         tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut batch = Vec::with_capacity(BATCH);
         loop {
+            let wake = self.core.next_wake_ms().map(|ms| self.started + Duration::from_millis(ms));
             tokio::select! {
                 count = self.messages.recv_many(&mut batch, BATCH) => if count == 0 { return },
+                () = sleep_until(wake.unwrap_or_else(Instant::now).into()), if wake.is_some() => {
+                    batch.push(Message::event(Event::Wake));
+                }
                 _ = tick.tick() => batch.push(Message::event(Event::Tick)),
                 Some(_) = self.deliveries.join_next(), if !self.deliveries.is_empty() => {}
             }

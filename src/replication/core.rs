@@ -7,6 +7,7 @@ use super::durable::Later;
 use super::event::{Action, Delivery, DeliveryId, DownReason, Event, LoggedEntry, What};
 use super::lane::LaneState;
 use super::leadership::Move;
+use super::pace::Pace;
 use super::pending::Pending;
 use super::read::{Moved, WaitingRead};
 use super::schema::SchemaOrder;
@@ -64,8 +65,8 @@ pub(super) struct InstanceState {
     /// Lanes that may have something to send, in turn.
     pub ready: VecDeque<Lane>,
     pub queued: BTreeSet<Lane>,
-    /// Measured microseconds per record, by kind.
-    pub us_per_record: [u64; 4],
+    /// What its requests take, by kind of record write.
+    pub paces: [Pace; 4],
 }
 
 /// A delivery under way.
@@ -117,7 +118,7 @@ impl Core {
             in_flight: 0,
             ready: VecDeque::new(),
             queued: BTreeSet::new(),
-            us_per_record: [1_000; 4],
+            paces: [Pace::new(); 4],
         };
         Self {
             instances: vec![instance; settings.instances],
@@ -157,10 +158,17 @@ impl Core {
             Event::Note { record } => _ = self.record(record, Later::Nothing),
             Event::StateLost { instance, detail } => self.lost_state(instance, detail),
             Event::Configured { settings } => self.configured(&settings),
+            Event::Wake => self.wake(),
             Event::Tick => self.tick(),
         }
         self.upkeep();
         std::mem::take(&mut self.actions)
+    }
+
+    /// When [`Event::Wake`] is wanted; a time that has passed means at once. `None` where only ticks are.
+    #[must_use]
+    pub fn next_wake_ms(&self) -> Option<u64> {
+        self.retries.first().map(|(at_ms, _)| *at_ms)
     }
 
     /// The catalog as of the last durable verdict.
@@ -233,13 +241,18 @@ impl Core {
         self.settings = Settings { instances, cluster, ..settings.clone() };
     }
 
-    fn tick(&mut self) {
+    /// Looks again at the lanes whose time has come.
+    fn wake(&mut self) {
         while let Some((at_ms, lane)) = self.retries.first().cloned()
             && at_ms <= self.now_ms
         {
             self.retries.remove(&(at_ms, lane.clone()));
             self.dirty.insert(lane);
         }
+    }
+
+    fn tick(&mut self) {
+        self.wake();
         self.move_from_slow_leaders();
         self.return_leadership();
         self.waits_over();
@@ -317,6 +330,9 @@ impl Core {
         at.handed = at.handed.max(last);
         at.sent = if reads_only { at.sent } else { at.sent.max(last) };
         let doubt = at.doubt;
+        if !decided && !reads_only {
+            lane.gather.ends(entries.len());
+        }
         let expected_ms = self.expected_ms(instance, &what, records);
         self.instances[instance.index()].in_flight += 1;
         self.deliveries.insert(
@@ -364,7 +380,7 @@ impl Core {
             What::DeleteIds { .. } => RecordKind::Delete,
             _ => return 100,
         };
-        10 + self.instances[instance.index()].us_per_record[kind as usize] * records / 1_000
+        self.instances[instance.index()].paces[kind as usize].expected_ms(records)
     }
 
     /// Removes entries that every instance has, and lanes that hold nothing worth keeping.

@@ -43,6 +43,8 @@ pub enum Event {
     StateLost { instance: InstanceId, detail: String },
     /// Other times and limits are configured. The number of instances and the cluster stay as they are.
     Configured { settings: Box<Settings> },
+    /// The time of [`Core::next_wake_ms`](super::core::Core::next_wake_ms) has come.
+    Wake,
     /// Time passed.
     Tick,
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use super::event::DeliveryId;
+use super::gather::Gather;
 use super::lag::Ages;
 use super::pending::{Effect, Pending};
 use crate::chroma::ids::InstanceId;
@@ -85,6 +86,8 @@ pub struct LaneState {
     pub finished: Lsn,
     /// The dimension, as soon as an answered write fixed it.
     pub dimension: Option<u32>,
+    /// Whether its leader waits for more.
+    pub gather: Gather,
     /// Dropped by durable verdict at this entry.
     pub dropped_at: Option<Lsn>,
     /// Every name that a pending entry gives or takes from the collection.
@@ -107,6 +110,7 @@ impl LaneState {
             ages: Ages::default(),
             finished: Lsn(0),
             dimension: None,
+            gather: Gather::default(),
             dropped_at: None,
             names: BTreeSet::new(),
         }

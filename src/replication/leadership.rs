@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use super::core::{Availability, Core};
+use super::gather::Gather;
 use super::pending::Pending;
 use crate::chroma::ids::InstanceId;
 use crate::wal::record::Lane;
@@ -69,6 +70,7 @@ impl Core {
         {
             lane.leader = leader;
             lane.leader_since_ms = now_ms;
+            lane.gather = Gather::default();
             self.moves[why as usize] += 1;
             self.dirty.insert(key.clone());
         }

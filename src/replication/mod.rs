@@ -12,6 +12,8 @@
 //! | `pending` | one entry, small |
 //! | `step` | what a lane's instance does next |
 //! | `run` | which neighbouring writes share a request |
+//! | `gather` | a leader's pause for the senders that it has just answered |
+//! | `pace` | how long a request of so many records takes |
 //! | `outcome` | what the end of a delivery means |
 //! | `doubt` | deliveries without a definite answer, and suspects |
 //! | `consequence` | what a schema entry changes in the catalog |
@@ -32,10 +34,12 @@ pub mod core;
 mod doubt;
 mod durable;
 pub mod event;
+pub mod gather;
 mod lag;
 pub mod lane;
 mod leadership;
 mod outcome;
+mod pace;
 pub mod pending;
 mod read;
 pub mod recover;

@@ -57,9 +57,8 @@ impl Core {
             What::DeleteIds { .. } => RecordKind::Delete,
             _ => return,
         };
-        let us = (self.now_ms - ended.since_ms) * 1_000 / ended.records.max(1);
-        let known = &mut self.instances[ended.instance.index()].us_per_record[kind as usize];
-        *known = (*known * 7 + us) / 8;
+        let took_ms = self.now_ms - ended.since_ms;
+        self.instances[ended.instance.index()].paces[kind as usize].learn(ended.records, took_ms);
     }
 
     /// Nothing may be sent to the instance before a proof that begins after this moment.
@@ -131,6 +130,9 @@ impl Core {
             real_id,
         ));
         self.applied(&ended.lane, ended.instance, last, decisions, changes);
+        if !undecided.is_empty() {
+            self.gather(ended);
+        }
     }
 
     fn rejected(&mut self, ended: &InFlight, answer: Answer, dimension: Option<u32>) {

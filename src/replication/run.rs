@@ -51,9 +51,8 @@ impl Core {
 
     /// Records that the instance is expected to take within the time of a run.
     fn run_records(&self, instance: InstanceId, kind: RecordKind) -> u32 {
-        let us_per_record = self.instances[instance.index()].us_per_record[kind as usize].max(1);
-        let in_time = u32::try_from(self.settings.run_ms * 1_000 / us_per_record).unwrap_or(u32::MAX);
-        in_time.clamp(1, self.settings.run_records)
+        let pace = self.instances[instance.index()].paces[kind as usize];
+        pace.records_within(self.settings.run_ms).clamp(1, self.settings.run_records)
     }
 }
 

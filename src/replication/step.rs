@@ -179,6 +179,7 @@ impl Core {
             }
             Some(Op::DropTenant) => self.decide_drop_tenant(key, entry),
             Some(Op::DeleteWhere) => self.decide_delete_where(key, lane, entry, instance),
+            None if self.gathers(lane, instance) => Step::Wait,
             _ => self.request(key, lane, entry, instance),
         }
     }

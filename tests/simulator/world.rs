@@ -43,6 +43,7 @@ pub(crate) enum Own {
     Committed,
     Told,
     Tick,
+    Wake,
     /// A heartbeat shows that a server is not well.
     Noticed(usize),
     Probe(usize),
@@ -90,6 +91,8 @@ pub(crate) struct World {
     pub(crate) suspected: BTreeSet<Lsn>,
     pub(crate) healed: bool,
     pub(crate) counters: BTreeMap<&'static str, u64>,
+    /// When the core is woken next, or was last.
+    woken_at_ms: Option<u64>,
     tracing: bool,
 }
 
@@ -126,6 +129,7 @@ impl World {
             suspected: BTreeSet::new(),
             healed: false,
             counters: BTreeMap::new(),
+            woken_at_ms: None,
             tracing,
         };
         world.trace(|world| format!("{:?}", world.plan));
@@ -183,6 +187,7 @@ impl World {
                 self.feed(Event::Tick);
                 self.soon(40, Own::Tick);
             }
+            Own::Wake => self.feed(Event::Wake),
             Own::Noticed(server) => self.noticed(server),
             Own::Probe(server) => self.probe(server),
             Own::Probed { server, epoch, given_up, proof } => self.probed(server, epoch, given_up, proof),
@@ -206,6 +211,10 @@ impl World {
         self.trace(|_| format!("  -> {event:?}"));
         let Some(core) = &mut self.core else { return };
         let actions = core.handle(self.now_ms, event);
+        if let Some(at_ms) = core.next_wake_ms().filter(|at_ms| self.woken_at_ms != Some(*at_ms)) {
+            self.woken_at_ms = Some(at_ms);
+            self.after(at_ms.saturating_sub(self.now_ms), Happening::Own(self.generation, Own::Wake));
+        }
         self.perform_all(actions);
     }
 

@@ -2,6 +2,7 @@
 
 mod bench;
 mod cancel;
+mod gather;
 mod levels;
 mod schema;
 
