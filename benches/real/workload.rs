@@ -101,7 +101,8 @@ impl Workload {
         let (make, load_works) = (self.make, works.clone());
         let mut load = Load::start();
         load.closed(Kind::Write, self.clients, move |number| {
-            make(&load_works[(number % load_works.len() as u64) as usize], number)
+            let turn = usize::try_from(number).unwrap_or_default() % load_works.len();
+            make(&load_works[turn], number)
         });
         let report = load.run_for(time).await;
         let stopped = std::time::Instant::now();

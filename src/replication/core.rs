@@ -16,7 +16,7 @@ use super::waiting::Waiting;
 use crate::catalog::Catalog;
 use crate::chroma::ids::InstanceId;
 use crate::wal::record::brief::Work;
-use crate::wal::record::{EntryHead, Lane, Lsn, Op, Record, RecordKind};
+use crate::wal::record::{EntryHead, Lane, Lsn, Op, Record};
 
 /// What the core must know of the configuration.
 #[derive(Clone, Debug)]
@@ -372,15 +372,6 @@ impl Core {
         self.later.push_back((self.recorded, later));
         self.actions.push(Action::Record(record));
         self.recorded
-    }
-
-    pub(super) fn expected_ms(&self, instance: InstanceId, what: &What, records: u64) -> u64 {
-        let kind = match what {
-            What::Records { kind, .. } => *kind,
-            What::DeleteIds { .. } => RecordKind::Delete,
-            _ => return 100,
-        };
-        self.instances[instance.index()].paces[kind as usize].expected_ms(records)
     }
 
     /// Removes entries that every instance has, and lanes that hold nothing worth keeping.

@@ -1,6 +1,11 @@
 //! How long an instance takes for a request of so many records of a kind: a part for the request, and a part for each
 //! record.
 
+use super::core::Core;
+use super::event::What;
+use crate::chroma::ids::InstanceId;
+use crate::wal::record::RecordKind;
+
 /// How many records are thought to cost as much as a request does, when it is not known what took longer.
 const RECORDS_OF_A_REQUEST: i64 = 64;
 /// A new measurement counts for one part in so many.
@@ -48,6 +53,18 @@ impl Pace {
         let parts = (RECORDS_OF_A_REQUEST + records) * SMOOTHING;
         self.request_us = (self.request_us + missing_us * RECORDS_OF_A_REQUEST / parts).max(0);
         self.record_us = (self.record_us + missing_us / parts).max(1);
+    }
+}
+
+impl Core {
+    /// How long a delivery is expected to take, in milliseconds.
+    pub(super) fn expected_ms(&self, instance: InstanceId, what: &What, records: u64) -> u64 {
+        let kind = match what {
+            What::Records { kind, .. } => *kind,
+            What::DeleteIds { .. } => RecordKind::Delete,
+            _ => return 100,
+        };
+        self.instances[instance.index()].paces[kind as usize].expected_ms(records)
     }
 }
 

@@ -226,7 +226,7 @@ impl Engine for SegmentEngine {
 fn insert(conn: &mut Connection, batch: &[StampedRecord]) -> Result<(), LogError> {
     let commit = conn.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     {
-        let mut insert = commit.prepare("INSERT INTO record VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
+        let mut insert = commit.prepare_cached("INSERT INTO record VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
         for record in batch {
             let body = record.body.as_deref();
             insert.execute(params![

@@ -1,6 +1,6 @@
 //! The `embeddings` of a record write: how many, how long, how spelled.
 
-use memchr::memchr;
+use memchr::{memchr, memchr2};
 
 use super::{base64, number, text};
 use crate::wal::record::Encoding;
@@ -73,11 +73,11 @@ impl Embeddings {
 fn string_end(bytes: &[u8]) -> Option<usize> {
     let mut position = 1;
     loop {
-        match *bytes.get(position)? {
-            b'"' => return Some(position + 1),
-            b'\\' => position += 2,
-            _ => position += 1,
+        position += memchr2(b'"', b'\\', bytes.get(position..)?)?;
+        if bytes[position] == b'"' {
+            return Some(position + 1);
         }
+        position += 2;
     }
 }
 
