@@ -165,12 +165,6 @@ impl Core {
         std::mem::take(&mut self.actions)
     }
 
-    /// When [`Event::Wake`] is wanted; a time that has passed means at once. `None` where only ticks are.
-    #[must_use]
-    pub fn next_wake_ms(&self) -> Option<u64> {
-        self.retries.first().map(|(at_ms, _)| *at_ms)
-    }
-
     /// The catalog as of the last durable verdict.
     #[must_use]
     pub fn catalog(&self) -> &Catalog {
@@ -239,16 +233,6 @@ impl Core {
     fn configured(&mut self, settings: &Settings) {
         let Settings { instances, cluster, .. } = self.settings;
         self.settings = Settings { instances, cluster, ..settings.clone() };
-    }
-
-    /// Looks again at the lanes whose time has come.
-    fn wake(&mut self) {
-        while let Some((at_ms, lane)) = self.retries.first().cloned()
-            && at_ms <= self.now_ms
-        {
-            self.retries.remove(&(at_ms, lane.clone()));
-            self.dirty.insert(lane);
-        }
     }
 
     fn tick(&mut self) {

@@ -98,6 +98,22 @@ impl Core {
         }
     }
 
+    /// When [`Event::Wake`] is wanted; a time that has passed means at once. `None` where only ticks are.
+    #[must_use]
+    pub fn next_wake_ms(&self) -> Option<u64> {
+        self.retries.first().map(|(at_ms, _)| *at_ms)
+    }
+
+    /// Looks again at the lanes whose time has come.
+    pub(super) fn wake(&mut self) {
+        while let Some((at_ms, lane)) = self.retries.first().cloned()
+            && at_ms <= self.now_ms
+        {
+            self.retries.remove(&(at_ms, lane.clone()));
+            self.dirty.insert(lane);
+        }
+    }
+
     /// True where the leader's next run is to wait for others.
     pub(super) fn gathers(&self, lane: &LaneState, instance: InstanceId) -> bool {
         lane.gather.holds(self.now_ms, waiting(lane, instance))
