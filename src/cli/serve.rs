@@ -128,6 +128,7 @@ async fn open_log(config: &Config) -> Result<Opened, String> {
         keep_s: config.wal.keep.as_secs(),
         cache_bytes: budget.body_cache_bytes(),
         queue_bytes: budget.log_queue_bytes(),
+        max_memory_bytes: budget.queue_bytes(),
         ..WalOptions::default()
     };
     let dir = config.data_dir.clone();

@@ -6,6 +6,7 @@ use super::event::DeliveryId;
 use super::gather::Gather;
 use super::lag::Ages;
 use super::pending::{Effect, Pending};
+use super::queue::Queue;
 use crate::chroma::ids::InstanceId;
 use crate::wal::record::Lsn;
 
@@ -68,7 +69,7 @@ impl LaneAt {
 #[derive(Clone, Debug)]
 pub struct LaneState {
     /// In LSN order; an entry leaves from the front when it is finished everywhere.
-    pub entries: VecDeque<Pending>,
+    pub entries: Queue<Pending>,
     /// Those of them that are no record writes: they can be looked through where the entries are too many.
     pub others: VecDeque<Lsn>,
     /// Those of them that are void everywhere, by durable verdict.
@@ -99,7 +100,7 @@ impl LaneState {
     #[must_use]
     pub fn new(instances: usize, leader: InstanceId, now_ms: u64) -> Self {
         Self {
-            entries: VecDeque::new(),
+            entries: Queue::default(),
             others: VecDeque::new(),
             voids: VecDeque::new(),
             suspects: BTreeSet::new(),
@@ -192,7 +193,8 @@ impl LaneState {
     }
 
     fn position_of(&self, lsn: Lsn) -> Option<usize> {
-        self.entries.binary_search_by_key(&lsn, |entry| entry.lsn).ok()
+        let place = self.entries.partition_point(|entry| entry.lsn < lsn);
+        self.entries.get(place).is_some_and(|entry| entry.lsn == lsn).then_some(place)
     }
 
     /// Moves `decided` over entries with durable verdicts: cancelled ones, which did not wait for their turn.

@@ -10,6 +10,7 @@
 //! | `core` | dispatch, and upkeep after every event |
 //! | `lane` | one lane: its entries, and where each instance stands in it |
 //! | `pending` | one entry, small |
+//! | `queue` | many of them |
 //! | `step` | what a lane's instance does next |
 //! | `run` | which neighbouring writes share a request |
 //! | `gather` | a leader's pause for the senders that it has just answered |
@@ -41,6 +42,7 @@ mod leadership;
 mod outcome;
 mod pace;
 pub mod pending;
+mod queue;
 mod read;
 pub mod recover;
 mod run;

@@ -246,6 +246,7 @@ impl Pending {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wal::record::brief::ENTRY_BYTES;
     use crate::wal::record::{Answer, Encoding, RecordKind, RecordWrite};
 
     fn add() -> Pending {
@@ -257,7 +258,9 @@ mod tests {
 
     #[test]
     fn millions_of_single_writes_fit_into_memory() {
+        let books_bytes = 16;
         assert_eq!(size_of::<Pending>(), 56);
+        assert!(size_of::<Pending>() as u64 + 2 * books_bytes <= ENTRY_BYTES);
         let mut entry = add();
         assert!(entry.rare.is_none());
         entry.decide(Verdict::Committed(Answer { status: 201, body: b"{}".to_vec() }));

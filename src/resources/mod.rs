@@ -46,6 +46,12 @@ impl Budget {
         usize::try_from(self.memory_bytes / 8).unwrap_or(usize::MAX)
     }
 
+    /// Writes that wait for instances, without their bodies. At the limit new ones are refused.
+    #[must_use]
+    pub fn queue_bytes(&self) -> u64 {
+        self.memory_bytes / 2
+    }
+
     /// Bodies that wait for the log's commit.
     #[must_use]
     pub fn log_queue_bytes(&self) -> usize {

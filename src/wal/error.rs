@@ -57,6 +57,9 @@ pub enum AppendError {
     /// The log holds as many bytes for lagging instances as it may.
     #[error("the log has reached its limit of {max_bytes} bytes on disk")]
     LogFull { max_bytes: u64 },
+    /// As many writes wait for lagging instances as the memory has room for.
+    #[error("the writes that wait for instances have reached their limit of {max_bytes} bytes in memory")]
+    MemoryFull { max_bytes: u64 },
     /// The disk is nearly full; what is left is for finishing what was accepted.
     #[error("the disk of the log has {free_bytes} bytes left, and {min_free_bytes} must stay free")]
     DiskLow { free_bytes: u64, min_free_bytes: u64 },

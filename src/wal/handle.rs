@@ -128,7 +128,11 @@ impl Wal {
             return Err(AppendError::DiskLow { free_bytes, min_free_bytes });
         }
         let ledger = lock_unpoisoned(&self.shared.ledger);
-        if ledger.unfinished().bytes >= options.max_bytes {
+        let unfinished = ledger.unfinished();
+        if unfinished.memory_bytes >= options.max_memory_bytes {
+            return Err(AppendError::MemoryFull { max_bytes: options.max_memory_bytes });
+        }
+        if unfinished.bytes >= options.max_bytes {
             return Err(AppendError::LogFull { max_bytes: options.max_bytes });
         }
         let behind = ledger.durable_seq() - ledger.covered_seq();
@@ -251,6 +255,7 @@ impl Wal {
             queued_bytes,
             pending_entries: unfinished.entries,
             pending_bytes: unfinished.bytes,
+            pending_memory_bytes: unfinished.memory_bytes,
             oldest_accepted_ms,
             durable_seq: ledger.durable_seq(),
             covered_seq: ledger.covered_seq(),

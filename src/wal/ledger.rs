@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::places::Places;
+use super::places::{Cost, Places};
 use super::record::{Lsn, Record};
 
 /// An entry as the books take it in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held {
     pub lsn: Lsn,
-    pub body_bytes: u64,
+    pub cost: Cost,
     /// Name of its body file, where it has one.
     pub file: Option<String>,
 }
@@ -26,8 +26,9 @@ pub struct Place {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Unfinished {
     pub entries: u64,
-    /// Bytes of their bodies.
+    /// Bytes of their bodies, and of the memory that they take, about.
     pub bytes: u64,
+    pub memory_bytes: u64,
     pub oldest: Option<Lsn>,
 }
 
@@ -56,7 +57,7 @@ pub struct Ledger {
     /// Body files of unfinished entries.
     files: BTreeMap<Lsn, String>,
     entries: u64,
-    bytes: u64,
+    cost: Cost,
     durable_seq: u64,
     covered_seq: u64,
     durable_lsn: Lsn,
@@ -89,11 +90,13 @@ impl Ledger {
         self.durable_seq = self.durable_seq.max(seq);
         let book = self.segments.entry(segment).or_default();
         book.last_seq = book.last_seq.max(seq);
-        if let Some(Held { lsn, body_bytes, file }) = entry {
+        if let Some(Held { lsn, cost, file }) = entry {
             assert!(lsn > self.held_lsn, "{lsn} comes after {}", self.held_lsn);
             self.held_lsn = lsn;
             self.durable_lsn = self.durable_lsn.max(lsn);
-            self.bytes += book.places.push(lsn, seq, body_bytes);
+            let cost = book.places.push(lsn, seq, cost);
+            self.cost.body_bytes += cost.body_bytes;
+            self.cost.memory_bytes += cost.memory_bytes;
             self.entries += 1;
             if book.places.first_lsn() == Some(lsn) {
                 self.by_lsn.insert(lsn, segment);
@@ -111,13 +114,14 @@ impl Ledger {
             else {
                 continue;
             };
-            let Some(body_bytes) = segment.places.finish(*lsn) else {
+            let Some(cost) = segment.places.finish(*lsn) else {
                 continue;
             };
             if segment.sealed_at.is_some() {
                 segment.places.seal();
             }
-            self.bytes -= body_bytes;
+            self.cost.body_bytes -= cost.body_bytes;
+            self.cost.memory_bytes -= cost.memory_bytes;
             self.entries -= 1;
             self.finished.lsns.push(*lsn);
             self.finished.files.extend(self.files.remove(lsn));
@@ -215,7 +219,8 @@ impl Ledger {
     #[must_use]
     pub fn unfinished(&self) -> Unfinished {
         let oldest = self.segments.values().find_map(|segment| segment.places.oldest());
-        Unfinished { entries: self.entries, bytes: self.bytes, oldest }
+        let Cost { body_bytes: bytes, memory_bytes } = self.cost;
+        Unfinished { entries: self.entries, bytes, memory_bytes, oldest }
     }
 
     /// The last durable record.
@@ -251,5 +256,6 @@ pub fn held(record: &Record) -> Option<Held> {
         super::record::Body::File { name, .. } => Some(name.clone()),
         super::record::Body::Inline(_) => None,
     };
-    Some(Held { lsn: entry.lsn, body_bytes: entry.head.body_bytes, file })
+    let cost = Cost { body_bytes: entry.head.body_bytes, memory_bytes: entry.head.op.memory_bytes() };
+    Some(Held { lsn: entry.lsn, cost, file })
 }

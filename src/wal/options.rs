@@ -17,6 +17,8 @@ pub struct WalOptions {
     pub cache_bytes: usize,
     /// Bytes of bodies that the log may hold for entries that are not finished.
     pub max_bytes: u64,
+    /// Memory that entries which are not finished may take, in bytes, here and in their lanes.
+    pub max_memory_bytes: u64,
     /// Bytes that stay free on the disk: below this writes are refused, while outcomes are still recorded and a
     /// start still finds the room it needs.
     pub min_free_bytes: u64,
@@ -24,7 +26,7 @@ pub struct WalOptions {
     pub checkpoint_ms: u64,
     /// ... or after this many records, whichever comes first; also the records of one transaction of it.
     pub checkpoint_records: u64,
-    /// Records that the checkpoint may be behind before writes are refused.
+    /// Records that the checkpoint may be behind before writes are refused: their transactions are in memory.
     pub max_unchecked_records: u64,
     /// A closed segment that is not finished after this time is folded, so that the next start is quick.
     pub fold_after_ms: u64,
@@ -48,10 +50,11 @@ impl Default for WalOptions {
             queue_bytes: 256 << 20,
             cache_bytes: 64 << 20,
             max_bytes: 16 << 30,
+            max_memory_bytes: 1 << 30,
             min_free_bytes: 64 << 20,
             checkpoint_ms: 1_000,
             checkpoint_records: 10_000,
-            max_unchecked_records: 500_000,
+            max_unchecked_records: 100_000,
             fold_after_ms: 10_000,
             keep_s: 86_400,
             keep_transactions: 1_000_000,

@@ -42,10 +42,11 @@ pub struct WalStats {
     /// Entries and bytes of bodies that wait for a commit.
     pub queued_entries: u64,
     pub queued_bytes: u64,
-    /// Entries that are not finished, the bytes of their bodies, and when the first was accepted (Unix
-    /// time in milliseconds).
+    /// Entries that are not finished, the bytes of their bodies, about the memory that they take, and when the first
+    /// was accepted (Unix time in milliseconds).
     pub pending_entries: u64,
     pub pending_bytes: u64,
+    pub pending_memory_bytes: u64,
     pub oldest_accepted_ms: Option<u64>,
     /// The last durable record, and the last that the checkpoint holds.
     pub durable_seq: u64,

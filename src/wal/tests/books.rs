@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use super::support::{answer, decision, entry, outcome};
+use super::support::{answer, decision, entry, head, outcome};
 use crate::chroma::ids::InstanceId;
 use crate::wal::fresh::{Fresh, look_up};
 use crate::wal::ledger::{Ledger, Unfinished, held};
@@ -27,7 +27,8 @@ fn a_segment_may_go_when_it_is_sealed_and_finished_and_covered_and_not_before() 
     ledger.open_segment(1, now);
     ledger.durable(1, 1, held(&stamped(1, entry(1, "abc"))));
     ledger.durable(1, 2, None);
-    let one = Unfinished { entries: 1, bytes: 3, oldest: Some(Lsn(1)) };
+    let memory_bytes = head(1).op.memory_bytes();
+    let one = Unfinished { entries: 1, bytes: 3, memory_bytes, oldest: Some(Lsn(1)) };
     assert_eq!((ledger.unfinished(), ledger.droppable()), (one, vec![]));
     ledger.open_segment(2, now);
     ledger.finish(&[Lsn(1), Lsn(1), Lsn(9)]);

@@ -2,6 +2,7 @@
 
 use super::support::{answer, decision, entry, head, logged_head, noise, open, open_with, outcome, quiet};
 use crate::chroma::ids::InstanceId;
+use crate::wal::record::brief::ENTRY_BYTES;
 use crate::wal::record::{Decision, Lsn, Record, Verdict};
 use crate::wal::shared::now_ms as log_now;
 use crate::wal::{AppendError, Committed, LogError, TransactionState, WalOptions};
@@ -144,6 +145,24 @@ fn at_a_limit_the_appender_is_told_which() {
     log.log(2, "x");
     log.wal.close();
     assert_eq!(log.wal.append(vec![entry(3, "x")]), Err(AppendError::Closed));
+}
+
+#[test]
+fn what_waits_in_memory_has_a_limit_that_a_restart_knows_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = WalOptions { max_memory_bytes: 3 * ENTRY_BYTES, ..quiet() };
+    let mut log = open_with(dir.path(), options.clone(), |engine| Box::new(engine));
+    let lsns: Vec<Lsn> = (1..=3).map(|ticket| log.log(ticket, "x")).collect();
+    let full = Err(AppendError::MemoryFull { max_bytes: 3 * ENTRY_BYTES });
+    for _ in 0..2 {
+        assert_eq!(log.wal.stats().pending_memory_bytes, 3 * ENTRY_BYTES);
+        assert_eq!(log.wal.append(vec![entry(4, "x")]), full);
+        drop(log);
+        log = open_with(dir.path(), options.clone(), |engine| Box::new(engine));
+    }
+    log.settle(lsns[1]);
+    log.log(4, "x");
+    assert_eq!(log.wal.append(vec![entry(5, "x")]), full);
 }
 
 #[test]
