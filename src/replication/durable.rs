@@ -16,6 +16,7 @@ pub(super) enum Later {
     Outcome { lane: Lane, instance: InstanceId, decided: Vec<Lsn>, changes: Vec<CatalogChange> },
     Resolved { lane: Lane, lsn: Lsn, ids: Vec<String> },
     Suspect { lsn: Lsn, answer: Answer },
+    Divergent { lane: Lane, instance: InstanceId },
 }
 
 impl Core {
@@ -52,6 +53,12 @@ impl Core {
             Later::Resolved { lane, lsn, ids } => {
                 if let Some(entry) = self.lanes.get_mut(&lane).and_then(|state| state.entry_mut(lsn)) {
                     entry.resolve(Arc::new(ids));
+                }
+                self.dirty.insert(lane);
+            }
+            Later::Divergent { lane, instance } => {
+                if let Some(state) = self.lanes.get_mut(&lane) {
+                    state.at[instance.index()].given_up = true;
                 }
                 self.dirty.insert(lane);
             }

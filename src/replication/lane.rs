@@ -40,6 +40,8 @@ pub struct LaneAt {
     pub tainted: bool,
     /// Cannot be brought to the verdicts.
     pub divergent: Option<String>,
+    /// That it is divergent is durable, so that it holds the log no more.
+    pub given_up: bool,
 }
 
 impl LaneAt {

@@ -193,7 +193,7 @@ impl Core {
             lane.at[instance.index()].divergent = Some(reason.clone());
             self.wake_dependents(key);
             let record = Record::Divergent { lane: key.clone(), instance, reason };
-            self.record(record, Later::Nothing);
+            self.record(record, Later::Divergent { lane: key.clone(), instance });
         } else {
             lane.at[instance.index()].retry_at_ms = self.now_ms + RETRY_MS.1;
             self.retries.insert((self.now_ms + RETRY_MS.1, key.clone()));

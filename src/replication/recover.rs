@@ -54,11 +54,7 @@ impl Core {
             let Some(lane) = core.lanes.get_mut(&*key) else { continue };
             lane.recover_last(ruling, recovery.resolved.remove(&lsn), recovery.suspects.get(&lsn).copied());
         }
-        for (key, instance, reason) in recovery.divergent {
-            if let Some(lane) = core.lanes.get_mut(&key) {
-                lane.at[instance.index()].divergent = Some(reason);
-            }
-        }
+        core.diverge_again(recovery.divergent, &recovery.positions);
         core.schema.names_unknown = false;
         core.stand(&recovery.positions);
         core.touch_all_lanes();
@@ -67,6 +63,25 @@ impl Core {
         }
         let actions = core.handle(now_ms, super::event::Event::Tick);
         (core, actions)
+    }
+
+    /// Lanes that can't be brought to the verdicts somewhere, also those in which nothing is pending: nobody may read
+    /// them there.
+    fn diverge_again(
+        &mut self,
+        divergent: Vec<(Lane, InstanceId, String)>,
+        positions: &BTreeMap<(Lane, InstanceId), Lsn>,
+    ) {
+        for (key, instance, reason) in divergent {
+            let ended = matches!(&key, Lane::Collection(id) if self.catalog.living(*id).is_none());
+            if ended && !self.lanes.contains_key(&key) {
+                continue;
+            }
+            let there = |instance| positions.get(&(key.clone(), instance)).copied().unwrap_or_default();
+            let last = self.instance_ids().map(there).max().unwrap_or_default();
+            let at = &mut self.lane_entry(&key, Lsn(last.0 + 1), false).at[instance.index()];
+            (at.divergent, at.given_up) = (Some(reason), true);
+        }
     }
 
     /// Sets the positions. What comes after them may have been sent, and may have been seen.

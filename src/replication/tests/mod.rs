@@ -2,6 +2,7 @@
 
 mod bench;
 mod cancel;
+mod divergence;
 mod gather;
 mod levels;
 mod schema;
@@ -170,23 +171,6 @@ fn a_request_that_stays_unanswered_keeps_its_lane_there() {
     bench.succeed(&hung, 201);
     bench.save();
     assert!(bench.take(A).entries > vec![first]);
-}
-
-#[test]
-fn an_instance_that_contradicts_a_verdict_serves_the_lane_no_more() {
-    let mut bench = Bench::with_collection();
-    bench.log(add(&[2]));
-    let leader = bench.take(A);
-    bench.succeed(&leader, 201);
-    bench.save();
-    let follower = bench.take(B);
-    bench.reject(&follower, None);
-    bench.save();
-    assert_eq!(bench.read(), [A]);
-    bench.log(add(&[3]));
-    bench.finish_all(201);
-    assert_eq!(bench.core.view().instances[1].divergent.len(), 1);
-    assert_eq!(bench.core.view().pending, 0, "it no longer holds the log");
 }
 
 #[test]
