@@ -1,6 +1,6 @@
 //! What Isochrome does for its users, measured against real Chroma servers, side by side in one run.
 //!
-//!     cargo bench --bench real [-- passing reads writes visibility failover queue]
+//!     cargo bench --bench real [-- passing reads kept writes visibility failover queue]
 //!
 //! Instead of `writes`, single loads of that table can be named: `single-1`, `single-32`, `single-128`, `batch-100`,
 //! `hot`, `collections`, `wrong`, `drain`.
@@ -57,6 +57,9 @@ async fn main() {
     }
     if wanted("reads") {
         reads::real_servers().await;
+    }
+    if wanted("kept") {
+        reads::kept_answers().await;
     }
     writes::measure(|row| wanted("writes") || wanted(row)).await;
     if wanted("writes") || wanted("drain") {

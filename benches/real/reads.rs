@@ -14,6 +14,12 @@ use crate::table::{median, print};
 use crate::upstream::Upstream;
 
 const CONNECTIONS: [usize; 3] = [1, 8, 32];
+/// Bounds the memory for kept answers.
+const CACHE: &str = "ISOCHROME_READ_CACHE_MAX_BYTES";
+/// Connections of the tables of kept answers.
+const FEW: usize = 8;
+/// More queries than a table asks, so that none is asked twice.
+const MANY: usize = 20_000;
 
 /// One column of a table.
 struct Column {
@@ -91,10 +97,15 @@ async fn isochrome_column(name: &'static str, isochrome: &Isochrome, kind: Read)
     Column { name, port: isochrome.port(), requests }
 }
 
+/// Every read goes to an instance.
+fn plain(setup: Setup) -> Setup {
+    setup.variable(CACHE, "0")
+}
+
 /// Queries that cost their server nothing.
 pub async fn pass_through() {
     let upstream = Upstream::start();
-    let isochrome = Setup::urls(&[upstream.url()]).start();
+    let isochrome = plain(Setup::urls(&[upstream.url()])).start();
     corpus::fill(&isochrome.url()).await;
     let proxies = proxies(upstream.port, &[Kind::HaProxy, Kind::Nginx]);
     let mut columns = compared(&proxies, upstream.port, Read::Query).await;
@@ -103,14 +114,14 @@ pub async fn pass_through() {
     for connections in CONNECTIONS {
         rows.push(row("4 KiB answer", &columns, connections, &[&isochrome]).await);
     }
-    table("Passing through to a trivially fast upstream", &columns, &rows);
+    table("Passing through to a trivially fast upstream, nothing kept", &columns, &rows);
     println!("wanted: Isochrome 1.0 of HAProxy at 1 connection, 0.9 at 8 and 32");
 }
 
 /// Reads of real servers. The proxy stands before the server that Isochrome over one has.
 pub async fn real_servers() {
     let servers = Chroma::start_many(3);
-    let (one, two) = (Setup::over(&servers[..1]).start(), Setup::over(&servers[1..]).start());
+    let (one, two) = (plain(Setup::over(&servers[..1])).start(), plain(Setup::over(&servers[1..])).start());
     corpus::fill(&one.url()).await;
     corpus::fill(&two.url()).await;
     let proxies = proxies(servers[0].port(), &[Kind::HaProxy]);
@@ -126,6 +137,62 @@ pub async fn real_servers() {
             rows.push(row(kind.name(), &columns, connections, &[&one, &two]).await);
         }
     }
-    table("Reads of real servers", &columns, &rows);
+    table("Reads of real servers, nothing kept", &columns, &rows);
     println!("wanted: Isochrome over one 1.0 of HAProxy, over two 1.5 where the cores allow it");
+}
+
+/// Queries that repeat, and queries of which each is asked once.
+pub async fn kept_answers() {
+    let servers = Chroma::start_many(1);
+    let mut isochrome = Setup::over(&servers).start();
+    corpus::fill(&isochrome.url()).await;
+    let direct = Column {
+        name: "Chroma directly",
+        port: servers[0].port(),
+        requests: corpus::reads(&servers[0].url(), Read::Query, DIFFERENT).await,
+    };
+    let columns = [direct, isochrome_column("Isochrome", &isochrome, Read::Query).await];
+    let rows = [row("the same 256 queries", &columns, FEW, &[&isochrome]).await];
+    table("Queries that repeat, answers kept", &columns, &rows);
+    println!("wanted: 10 times Chroma");
+    unrepeated(&mut isochrome).await;
+}
+
+/// One process in turn with and without kept answers, in front of the same server.
+async fn unrepeated(isochrome: &mut Isochrome) {
+    let rounds: usize = setting("ISOCHROME_BENCH_READ_ROUNDS", 5);
+    let time = Duration::from_millis(2 * setting::<u64>("ISOCHROME_BENCH_READ_ROUND_MS", 700));
+    let requests = corpus::reads(&isochrome.url(), Read::Query, MANY).await;
+    let mut rates = [Vec::new(), Vec::new()];
+    let mut peak = 0;
+    for turn in 0..2 * rounds {
+        // Off, on, on, off: a drift of the machine meets both alike.
+        let on = (turn + turn / 2) % 2;
+        isochrome.setup.environment.retain(|(name, _)| name != CACHE);
+        if on == 0 {
+            isochrome.setup.environment.push((CACHE.to_owned(), "0".to_owned()));
+        }
+        let _ = isochrome.terminate(Duration::from_secs(30));
+        isochrome.restart();
+        rates[on].push(per_second(isochrome.port(), &requests, FEW, time).await);
+        peak = peak.max(peak::mib(isochrome.id()));
+    }
+    let [off, on] = rates;
+    let ratio = median(on) / median(off.clone());
+    let cells = [
+        "each query once".to_owned(),
+        FEW.to_string(),
+        format!("{:.0}", median(off)),
+        format!("{ratio:.3}"),
+        format!("{peak} MiB"),
+    ];
+    let head = [
+        "read",
+        "connections",
+        "nothing kept, requests/s",
+        "answers kept, of it",
+        "peak memory of Isochrome",
+    ];
+    print("Queries that do not repeat", &head, &[cells.to_vec()]);
+    println!("wanted: 0.98");
 }

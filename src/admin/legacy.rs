@@ -182,6 +182,12 @@ pub struct Stats {
     pub writes: u64,
     /// Times that a failed read was not repeated at once, because too many had failed.
     pub retries_exhausted: u64,
+    /// Reads of records that were answered by what was answered before, and is still exact.
+    pub cache_hits: u64,
+    /// Those that might have been, and went to an instance.
+    pub cache_misses: u64,
+    /// Memory that kept answers take.
+    pub cache_bytes: u64,
     /// Writes that were answered with the outcome of the same request before.
     pub repeated_writes: u64,
     /// Transactions with an id of the sender's that are under way.
@@ -207,6 +213,9 @@ impl Stats {
             reads: counts.reads,
             writes: counts.writes,
             retries_exhausted: app.limits().retries_exhausted,
+            cache_hits: counts.cache_hits,
+            cache_misses: counts.cache_misses,
+            cache_bytes: app.limits().kept_bytes,
             repeated_writes: counts.repeated,
             transactions_under_way: app.limits().transactions_under_way,
             consistency_overrides: 0,

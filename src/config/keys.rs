@@ -54,6 +54,10 @@ sections! {
 
     /// How reads are answered.
     "read." ReadConfig {
+        /// Memory for answers to `get`, `query` and `count` that are given again while their collection has not
+        /// changed; they are never stale. 0 keeps none.
+        cache_max_bytes: Option<u64> = "cache_max_bytes",
+            whole_or("an eighth of the memory budget, at most 64 MiB", &(0..=1 << 40));
         /// How long a strong read waits for an instance that is caught up before it gets 503.
         wait: Duration = "wait_ms", millis(5_000, &(0..=600_000)).live();
     }

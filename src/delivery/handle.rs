@@ -14,6 +14,7 @@ use crate::chroma::ids::{CollectionId, InstanceId};
 use crate::instances::client::Instance;
 use crate::instances::health::{Health, Watched};
 use crate::metrics::HistogramView;
+use crate::replication::board::{Board, Stamp};
 use crate::replication::core::{Core, Settings};
 use crate::replication::event::{Event, Level, NotCancelled, ReadId, ReadScope, RefusedRead, Reply};
 use crate::replication::view::{CoreView, StateThere};
@@ -57,6 +58,8 @@ pub struct ReadPermit {
     /// Nothing undecided is under way there.
     pub quiet: Vec<InstanceId>,
     pub busy: Vec<InstanceId>,
+    /// The state that the quiet ones show, where the core was not asked.
+    pub stamp: Option<Stamp>,
 }
 
 /// What the core's owner task takes.
@@ -97,6 +100,7 @@ pub struct Replication {
 pub(super) struct Shared {
     pub messages: mpsc::UnboundedSender<Message>,
     pub catalog: RwLock<Catalog>,
+    pub board: Arc<Board>,
     pub instances: Vec<Arc<Instance>>,
     pub next_ticket: AtomicU64,
     /// Who waits for which submission to be logged.
@@ -220,22 +224,51 @@ impl Replication {
         }
     }
 
-    /// Asks which instances may serve a read of this level now; waits up to `read.wait_ms` for one.
+    /// What readers may know without asking the core.
+    #[must_use]
+    pub fn board(&self) -> &Board {
+        &self.shared.board
+    }
+
+    /// Tells which instances may serve a read of this level now; waits up to `read.wait_ms` for one.
     ///
     /// # Errors
     /// [`RefusedRead`] where none could.
-    pub async fn read_permit(&self, scope: ReadScope, level: Level) -> Result<ReadPermit, RefusedRead> {
+    pub async fn read_permit(&self, scope: &ReadScope, level: Level) -> Result<ReadPermit, RefusedRead> {
+        let (current, stamp) = self.shared.board.permit(scope);
+        // A weaker read may have more to choose from, which only the core can tell.
+        let are_all = level == Level::Strong || current == self.shared.board.up();
+        if !current.is_empty() && are_all {
+            return Ok(ReadPermit { quiet: current.iter().collect(), busy: Vec::new(), stamp });
+        }
         let (permit, answer) = oneshot::channel();
-        self.send(Message::Read { scope, level, permit });
+        self.send(Message::Read { scope: scope.clone(), level, permit });
         answer.await.unwrap_or(Err(RefusedRead::NoInstance))
     }
 
-    /// Must be called before the last byte of an answer to a permitted read goes to the client. Only a strong answer
+    /// Must be called with all of an answer in hand and before the last byte of it goes to the client; `stamp` is that
+    /// of the permit. Gives it back where the answer shows exactly that state of the collection. Only a strong answer
     /// binds later reads.
-    pub fn read_ended(&self, instance: InstanceId, scope: ReadScope, level: Level) {
-        if level == Level::Strong {
-            self.send(Message::event(Event::ReadEnded { instance, scope }));
+    pub fn read_ended(
+        &self,
+        instance: InstanceId,
+        scope: &ReadScope,
+        level: Level,
+        stamp: Option<Stamp>,
+    ) -> Option<Stamp> {
+        match (scope, stamp) {
+            (ReadScope::Constant, _) => return None,
+            (ReadScope::Collection { id, .. }, Some(stamp))
+                if self.shared.board.confirms(*id, stamp, instance) =>
+            {
+                return Some(stamp);
+            }
+            _ => {}
         }
+        if level == Level::Strong {
+            self.send(Message::event(Event::ReadEnded { instance, scope: scope.clone() }));
+        }
+        None
     }
 
     /// The whole at this moment; `None` while stopping.

@@ -153,7 +153,7 @@ impl Owner {
             }
             Action::ReadFrom { read, quiet, busy } => {
                 if let Some(permit) = self.readers.remove(&read) {
-                    _ = permit.send(Ok(ReadPermit { quiet, busy }));
+                    _ = permit.send(Ok(ReadPermit { quiet, busy, stamp: None }));
                 }
             }
             Action::ReadRefused { read, reason } => {

@@ -188,9 +188,12 @@ impl Ready {
             watches.spawn(watch.run());
         }
         self.early.into_iter().for_each(|(id, report)| report_to(&sender, id, report));
+        let known = RwLock::new(catalog.clone());
+        let (core, actions) = Core::recover(settings, 0, recovery(recovered, catalog));
         let shared = Arc::new(Shared {
             messages: sender,
-            catalog: RwLock::new(catalog.clone()),
+            catalog: known,
+            board: core.board(),
             instances: self.instances.clone(),
             next_ticket: AtomicU64::new(1),
             tickets: Mutex::default(),
@@ -198,8 +201,6 @@ impl Ready {
             watched: watched.clone(),
             runs: Runs::default(),
         });
-        let recovery = recovery(recovered, catalog);
-        let (core, actions) = Core::recover(settings, 0, recovery);
         let courier = Courier { wal: Arc::clone(&wal), instances: self.instances.into() };
         let mut owner = Owner {
             core,

@@ -17,6 +17,9 @@ pub struct Counters {
     reads: AtomicU64,
     /// Writes whose id had been used by the same request before.
     repeated: AtomicU64,
+    /// Reads that were answered as before, and those that might have been.
+    cache_hits: AtomicU64,
+    cache_misses: AtomicU64,
     instances: Vec<InstanceCounters>,
 }
 
@@ -40,6 +43,10 @@ pub struct Counts {
     pub writes: u64,
     pub reads: u64,
     pub repeated: u64,
+    /// Reads that were answered by what was answered before.
+    pub cache_hits: u64,
+    /// Reads that might have been, and went to an instance.
+    pub cache_misses: u64,
 }
 
 /// One instance's counters at a moment.
@@ -63,6 +70,8 @@ impl Counters {
             writes: AtomicU64::new(0),
             reads: AtomicU64::new(0),
             repeated: AtomicU64::new(0),
+            cache_hits: AtomicU64::new(0),
+            cache_misses: AtomicU64::new(0),
             instances: (0..instances).map(|_| InstanceCounters::default()).collect(),
         }
     }
@@ -87,6 +96,14 @@ impl Counters {
 
     pub(super) fn repeated(&self) {
         add(&self.repeated);
+    }
+
+    pub(super) fn cache_hit(&self) {
+        add(&self.cache_hits);
+    }
+
+    pub(super) fn cache_miss(&self) {
+        add(&self.cache_misses);
     }
 
     /// A read at an instance ended, with an answer or without.
@@ -114,6 +131,8 @@ impl Counters {
             writes: get(&self.writes),
             reads: get(&self.reads),
             repeated: get(&self.repeated),
+            cache_hits: get(&self.cache_hits),
+            cache_misses: get(&self.cache_misses),
         }
     }
 

@@ -8,6 +8,8 @@ pub(crate) const TRANSACTION_ID: HeaderName = HeaderName::from_static("transacti
 pub(super) const CONSISTENCY: HeaderName = HeaderName::from_static("isochrome-consistency");
 /// Who answered a read.
 pub(super) const INSTANCE: HeaderName = HeaderName::from_static("isochrome-instance");
+/// `hit` where an answer was given before and is still what an instance would say.
+pub(super) const CACHE: HeaderName = HeaderName::from_static("isochrome-cache");
 /// What is wrong, where an error is ours.
 pub(super) const ERROR_CODE: HeaderName = HeaderName::from_static("isochrome-error");
 /// Chroma's mark on errors.

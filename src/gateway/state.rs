@@ -9,6 +9,7 @@ use super::admission::{Admission, AdmissionView, Limits};
 use super::counters::Counters;
 use super::measure::Measures;
 use super::read::budget::RetryBudget;
+use super::read::kept::Kept;
 use super::transaction::once::UnderWay;
 use crate::config::{Change, Config, ConfigErrors};
 use crate::delivery::handle::Replication;
@@ -27,6 +28,8 @@ pub struct Gateway {
     /// What clients asked for and how it was answered.
     pub measures: Measures,
     pub(super) admission: Admission,
+    /// Answers that may be given again.
+    pub(super) kept: Kept,
     pub(super) retries: RetryBudget,
     pub(super) under_way: Arc<UnderWay>,
     settings: ArcSwap<Settings>,
@@ -79,6 +82,8 @@ impl From<&Config> for Settings {
 /// Limits, and how close to them we are.
 #[derive(Clone, Copy, Debug)]
 pub struct LimitsView {
+    /// Bytes of answers that are kept to be given again.
+    pub kept_bytes: u64,
     /// Requests that may be under way at once.
     pub max_requests: usize,
     /// Requests that wait for their turn.
@@ -103,6 +108,7 @@ impl Gateway {
     pub fn limits(&self) -> LimitsView {
         let (waiting, refused) = self.admission.figures();
         LimitsView {
+            kept_bytes: self.kept.bytes(),
             max_requests: self.admission.max_requests(),
             waiting,
             refused,
@@ -117,12 +123,14 @@ impl Gateway {
     /// The state of a gateway in front of these instances.
     #[must_use]
     pub fn new(replication: Replication, config: &Config) -> AppState {
+        let budget = Budget::of(&config.resources);
         let counters = Counters::new(replication.instances().len());
         let limits = Limits::from(config);
         Arc::new(Self {
             counters,
             measures: Measures::default(),
             admission: Admission::new(limits),
+            kept: Kept::new(budget.kept_answers_bytes(config.read.cache_max_bytes)),
             retries: RetryBudget::new(limits.requests),
             under_way: UnderWay::new(MAX_UNDER_WAY),
             settings: ArcSwap::from_pointee(Settings::from(config)),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, Response, Uri, header};
+use http::{HeaderValue, Method, Request, Response, Uri, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
@@ -13,19 +13,20 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::sync::watch;
 
 use super::turn::Turns;
+use super::wires::{Held, Wires};
 use crate::chroma::ids::InstanceId;
 use crate::metrics::Attempts;
 
 /// How long a connection attempt may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Idle connections are closed by us before a server or a middlebox forgets them.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// A peer that vanished without a word is noticed after about this time plus three probes.
-const KEEPALIVE: Duration = Duration::from_secs(15);
+pub(super) const KEEPALIVE: Duration = Duration::from_secs(15);
 /// Pause between keep-alive probes.
-const KEEPALIVE_PAUSE: Duration = Duration::from_secs(5);
+pub(super) const KEEPALIVE_PAUSE: Duration = Duration::from_secs(5);
 /// Idle connections kept to one instance.
-const IDLE_CONNECTIONS: usize = 64;
+pub(super) const IDLE_CONNECTIONS: usize = 64;
 
 /// A request that got no complete answer.
 #[derive(Debug, thiserror::Error)]
@@ -39,14 +40,19 @@ pub struct SendError {
 
 impl SendError {
     fn new(not_sent: bool, error: &dyn std::error::Error) -> Self {
-        let mut detail = error.to_string();
-        let mut cause = error.source();
-        while let Some(inner) = cause {
-            detail = format!("{detail}: {inner}");
-            cause = inner.source();
-        }
-        Self { not_sent, detail }
+        Self { not_sent, detail: in_words(error) }
     }
+}
+
+/// An error with its causes.
+pub(super) fn in_words(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        words = format!("{words}: {inner}");
+        cause = inner.source();
+    }
+    words
 }
 
 /// A whole answer.
@@ -71,7 +77,10 @@ pub struct Instance {
     pub name: String,
     /// `host:port`, as `Host` header and for people.
     pub authority: String,
+    host: Option<HeaderValue>,
     client: Client<HttpConnector, Full<Bytes>>,
+    /// Connections for reads alone.
+    wires: Wires,
     /// Whether the core sends requests here; reads under way are given up when it turns false.
     available: watch::Sender<bool>,
     /// What it has to do for readers.
@@ -97,9 +106,11 @@ impl Instance {
             .build(connector);
         Self {
             id,
+            host: HeaderValue::from_str(&authority).ok(),
             name,
             authority,
             client,
+            wires: Wires::default(),
             available: watch::Sender::new(false),
             turns: Arc::default(),
             deliveries: Attempts::default(),
@@ -116,6 +127,17 @@ impl Instance {
             Uri::builder().scheme("http").authority(self.authority.as_str()).path_and_query(path).build();
         *request.uri_mut() = uri.map_err(|error| SendError::new(true, &error))?;
         self.client.request(request).await.map_err(|error| SendError::new(error.is_connect(), &error))
+    }
+
+    /// Sends a read, whose target is a path and query, and holds the answer up to so many bytes. A read may be sent twice.
+    ///
+    /// # Errors
+    /// Why there is no answer, in words.
+    pub async fn read(&self, mut request: Request<Full<Bytes>>, most_bytes: usize) -> Result<Held, String> {
+        if let Some(host) = &self.host {
+            request.headers_mut().insert(header::HOST, host.clone());
+        }
+        self.wires.read(&self.authority, request, most_bytes).await
     }
 
     /// Sends a JSON request and reads the whole answer.
@@ -144,6 +166,9 @@ impl Instance {
     /// Tells everyone who waits for an answer of this instance whether that makes sense.
     pub fn set_available(&self, available: bool) {
         let before = self.available.send_replace(available);
+        if !available {
+            self.wires.clear();
+        }
         if available && !before {
             self.turns.returned();
         }

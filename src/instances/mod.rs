@@ -9,3 +9,4 @@ pub mod marker;
 pub mod processes;
 pub mod reason;
 pub mod turn;
+pub mod wires;

@@ -1,7 +1,9 @@
 //! The one owner of all replication state: one event in, typed actions out.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
+use super::board::Board;
 use super::cancel::Accepted;
 use super::durable::Later;
 use super::event::{Action, Delivery, DeliveryId, DownReason, Event, LoggedEntry, What};
@@ -98,6 +100,7 @@ pub struct Core {
     pub(super) reads: Vec<WaitingRead>,
     /// What moved since the waiting reads were tried.
     pub(super) moved: Moved,
+    pub(super) board: Arc<Board>,
     pub(super) schema: SchemaOrder,
     pub(super) accepted: Accepted,
     /// Lanes and instances to look at again at a time.
@@ -134,6 +137,7 @@ impl Core {
             waiting: Waiting::default(),
             reads: Vec::new(),
             moved: Moved::default(),
+            board: Arc::default(),
             schema: SchemaOrder::default(),
             accepted: Accepted::default(),
             retries: BTreeSet::new(),
@@ -141,6 +145,7 @@ impl Core {
             actions: Vec::new(),
             moves: [0; Move::WORDS.len()],
         }
+        .published()
     }
 
     /// Takes one event at a time on a clock that never goes back, and gives what is to be done, in order.
@@ -213,16 +218,13 @@ impl Core {
         }
     }
 
-    fn instance_down(&mut self, instance: InstanceId, reason: DownReason) {
+    pub(super) fn instance_down(&mut self, instance: InstanceId, reason: DownReason) {
         self.instances[instance.index()].availability = Availability::Down(reason);
+        if reason == DownReason::LostState {
+            self.board.distrust();
+        }
         self.touch_all_lanes();
         self.moved.everything();
-    }
-
-    /// The instance lacks what the catalog says lives there: nothing more is read or written there.
-    pub(super) fn lost_state(&mut self, instance: InstanceId, why: String) {
-        self.instance_down(instance, DownReason::LostState);
-        self.actions.push(Action::TakeOut { instance, why });
     }
 
     pub(super) fn touch_all_lanes(&mut self) {
@@ -263,11 +265,13 @@ impl Core {
             self.instance_ids().for_each(|instance| self.pump(instance));
             for key in &touched {
                 self.finish(key);
+                self.publish_lane(key);
             }
             if !self.reads.is_empty() {
                 self.moved.lanes(touched);
             }
         }
+        self.publish_up();
         self.acknowledge_applied();
         self.reconsider_reads();
         self.assert_invariants();

@@ -24,10 +24,14 @@
 //! | `read` | which instances may serve a read |
 //! | `lag` | how far an instance is behind, in time |
 //! | `cancel` | writes that their senders take back |
+//! | `board` | what a reader may know without asking the core |
+//! | `publish` | the core writes the board |
+//! | `results` | answers that may be given again |
 //! | `waiting` | clients that wait for an answer |
 //! | `recover` | the core after a restart |
 //! | `check` | the invariants, asserted after every event |
 
+pub mod board;
 mod cancel;
 mod check;
 mod consequence;
@@ -42,9 +46,11 @@ mod leadership;
 mod outcome;
 mod pace;
 pub mod pending;
+mod publish;
 mod queue;
 mod read;
 pub mod recover;
+pub mod results;
 mod run;
 mod schema;
 mod step;

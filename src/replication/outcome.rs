@@ -2,7 +2,7 @@
 
 use super::core::{Availability, Core, InFlight};
 use super::durable::Later;
-use super::event::{Action, DeliveryId, DeliveryOutcome, What};
+use super::event::{Action, DeliveryId, DeliveryOutcome, DownReason, What};
 use super::lane::LaneState;
 use super::pending::Pending;
 use crate::catalog::change::CatalogChange;
@@ -183,11 +183,18 @@ impl Core {
         self.record(Record::Resolved { lsn, ids }, later);
     }
 
+    /// The instance lacks what the catalog says lives there: nothing more is read or written there.
+    pub(super) fn lost_state(&mut self, instance: InstanceId, why: String) {
+        self.instance_down(instance, DownReason::LostState);
+        self.actions.push(Action::TakeOut { instance, why });
+    }
+
     /// An instance contradicts the verdicts: it serves the lane no more. The last one that could be a source stays.
     fn diverged(&mut self, key: &Lane, instance: InstanceId, reason: String) {
         let Some(lane) = self.lanes.get_mut(key) else {
             return;
         };
+        self.board.distrust();
         let sources = lane.at.iter().filter(|at| at.divergent.is_none()).count();
         if sources > 1 {
             lane.at[instance.index()].divergent = Some(reason.clone());

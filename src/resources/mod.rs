@@ -13,6 +13,9 @@ const SHARE: u64 = 4;
 /// The least that is worth starting with.
 const LEAST_BYTES: u64 = 256 << 20;
 
+/// The most that goes to kept answers where nothing is configured.
+const MOST_KEPT_BYTES: u64 = 64 << 20;
+
 /// How much we may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
@@ -50,6 +53,12 @@ impl Budget {
     #[must_use]
     pub fn queue_bytes(&self) -> u64 {
         self.memory_bytes / 2
+    }
+
+    /// Answers that are kept to be given again: what is configured, else a share that leaves the most to writes.
+    #[must_use]
+    pub fn kept_answers_bytes(&self, configured: Option<u64>) -> u64 {
+        configured.unwrap_or_else(|| (self.memory_bytes / 8).min(MOST_KEPT_BYTES))
     }
 
     /// Bodies that wait for the log's commit.

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::cluster::{Cluster, post_with};
 use crate::support::api::{Api, records};
 use crate::support::http::Answer;
+use crate::support::isochrome::Setup;
 use crate::support::proxy::{Fault, Proxy, Rule, answer_bytes};
 
 const STRONG: &str = "strong";
@@ -36,6 +37,11 @@ async fn seen(api: &Api, id: &str, level: &str) -> BTreeSet<(String, Vec<String>
     seen
 }
 
+/// Reads wait a moment only, and none is answered by what was answered before: who is asked is what matters here.
+fn impatient(setup: Setup) -> Setup {
+    setup.variable("ISOCHROME_READ_WAIT_MS", "300").variable("ISOCHROME_READ_CACHE_MAX_BYTES", "0")
+}
+
 fn shown(by: &str, ids: &[&str]) -> (String, Vec<String>) {
     (by.to_owned(), ids.iter().map(|id| (*id).to_owned()).collect())
 }
@@ -53,7 +59,7 @@ fn hold_back(cluster: &Cluster) {
 
 #[tokio::test]
 async fn each_level_reads_where_it_may_while_an_instance_lags_and_when_it_is_the_only_one() {
-    let mut cluster = Cluster::behind_proxies(|setup| setup.variable("ISOCHROME_READ_WAIT_MS", "300"));
+    let mut cluster = Cluster::behind_proxies(impatient);
     let api = cluster.api();
     let id = api.new_collection("fresh").await;
     api.add(&id, &records(&["a"])).await.expect(201);
@@ -95,7 +101,7 @@ async fn each_level_reads_where_it_may_while_an_instance_lags_and_when_it_is_the
 
 #[tokio::test]
 async fn an_unknown_lag_is_too_old() {
-    let mut cluster = Cluster::behind_proxies(|setup| setup.variable("ISOCHROME_READ_WAIT_MS", "300"));
+    let mut cluster = Cluster::behind_proxies(impatient);
     let api = cluster.api();
     let id = api.new_collection("fresh").await;
     api.add(&id, &records(&["a"])).await.expect(201);

@@ -14,6 +14,7 @@ mod faults;
 mod freshness;
 mod generations;
 mod identity;
+mod kept;
 mod later;
 mod metrics;
 mod official;

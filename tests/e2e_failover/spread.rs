@@ -1,6 +1,7 @@
 //! Which instance gets which reads: all take their part, and one that fails reads is left alone for a while.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::json;
 
@@ -8,11 +9,15 @@ use super::support::api::records;
 use super::support::proxy::{Fault, Rule};
 use super::world::{World, record};
 
+/// Numbers requests, so that none repeats another, whose answer may have been kept.
+static REQUESTS: AtomicU32 = AtomicU32::new(0);
+
 /// Reads one record after another by different requests, and counts which instance answered.
 async fn read_all(world: &World, collection: &str, rounds: u32) -> BTreeMap<String, u32> {
     let mut answered = BTreeMap::new();
-    for round in 0..rounds {
-        let request = json!({ "ids": ["a", format!("never-{round}")], "include": [] });
+    for _ in 0..rounds {
+        let other = format!("never-{}", REQUESTS.fetch_add(1, Ordering::Relaxed));
+        let request = json!({ "ids": ["a", other], "include": [] });
         let answer = world.api.post(collection, "get", &request).await.expect(200);
         assert_eq!(answer.json()["ids"], json!(["a"]));
         let by = answer.headers.get("isochrome-instance").expect("who answered").to_str().expect("a name");

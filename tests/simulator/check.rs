@@ -30,6 +30,11 @@ impl World {
             self.check_verdict_allows(*lsn, what);
         }
         self.check_order(delivery);
+        if let Some(id) = public_id(lane)
+            && !matches!(what, What::Resolve { .. } | What::Describe { .. })
+        {
+            self.check_board(id, *instance);
+        }
         self.check_run(delivery);
         if let What::DeleteIds { ids, .. } = what {
             let durable = self.log.facts.resolved.get(&entries[0]);

@@ -1,14 +1,15 @@
 //! Clients: what they write and read, and the part of the gateway that turns it into entries.
 
 use isochrome::chroma::ids::{CollectionId, InstanceId};
+use isochrome::replication::board::Stamp;
 use isochrome::replication::core::Core;
 use isochrome::replication::event::{Event, Level, ReadId, ReadScope};
 use isochrome::wal::record::{Encoding, EntryHead, Lane, Lsn, Op, RecordKind, RecordWrite, Transaction};
-use xxhash_rust::xxh3::xxh3_64;
 
 use crate::check::lane_of;
 use crate::courier::{is_grave, provable};
 use crate::history::{Began, History, Look, Shown};
+use crate::kept::{get, hashes};
 use crate::model::{DEFAULT_DATABASE, Kind, Part, RealId, Request, Response};
 use crate::plan::Fault;
 use crate::server::{End, Purpose};
@@ -34,6 +35,8 @@ pub(crate) struct PendingRead {
     scope: ReadScope,
     level: Level,
     tries: u32,
+    /// The state that was asked for, where the board let the read go.
+    stamp: Option<Stamp>,
     /// Isochrome dies after it.
     kills: bool,
 }
@@ -192,18 +195,22 @@ impl World {
     }
 
     fn begin_read(&mut self, client: usize, collection: RealId) {
-        let look = match self.random.u8(..4) {
-            0 => Look::Description,
-            1 | 2 => Look::Ids(self.generator.ids(1)),
+        let look = match (self.random.u8(..8), self.looks.get(&collection)) {
+            (0..4, Some(again)) => again.clone(),
+            (0 | 1, _) => Look::Description,
+            (2..6, _) => Look::Ids(self.generator.ids(1)),
             _ => Look::Whole,
         };
+        self.looks.insert(collection, look.clone());
         let ids = match &look {
             Look::Ids(ids) => Some(hashes(ids)),
             Look::Whole | Look::Description => None,
         };
         let scope = ReadScope::Collection { id: CollectionId(collection), ids };
+        let board = self.plan.board_percent;
+        let kept = if self.chance(board) { self.kept(collection, &look) } else { None };
         let level = match self.random.u8(..2) {
-            _ if !self.chance(self.plan.weak_percent) => Level::Strong,
+            _ if kept.is_some() || !self.chance(self.plan.weak_percent) => Level::Strong,
             0 => Level::Any,
             _ => Level::Bounded { max_lag_ms: self.random.u64(..=self.plan.longest_lag_ms) },
         };
@@ -212,15 +219,25 @@ impl World {
             Level::Bounded { .. } | Level::Any => History::begin_weak(collection, look),
         };
         self.clients[client].outstanding += 1;
-        self.ask_for_instance(PendingRead { client, began, scope, level, tries: 0, kills: false });
+        let pending = PendingRead { client, began, scope, level, tries: 0, stamp: None, kills: false };
+        match kept {
+            Some(shown) => self.shown(&pending, &shown),
+            None => self.ask_for_instance(pending),
+        }
     }
 
-    fn ask_for_instance(&mut self, pending: PendingRead) {
+    fn ask_for_instance(&mut self, mut pending: PendingRead) {
         self.count("reads");
         let read = ReadId(self.counters["reads"]);
         let (scope, level) = (pending.scope.clone(), pending.level);
+        let board = self.plan.board_percent;
+        let on_board = if self.chance(board) { self.on_the_board(pending.began.collection) } else { None };
+        pending.stamp = on_board.as_ref().map(|(_, stamp)| *stamp);
         self.reads.insert(read, pending);
-        self.feed(Event::Read { read, scope, level });
+        match on_board {
+            Some((current, _)) => self.read_from(read, &current, &[]),
+            None => self.feed(Event::Read { read, scope, level }),
+        }
     }
 
     pub(crate) fn read_from(&mut self, read: ReadId, quiet: &[InstanceId], busy: &[InstanceId]) {
@@ -311,10 +328,19 @@ impl World {
         let Some(pending) = self.reads.remove(&read) else {
             return;
         };
-        let strong = pending.level == Level::Strong;
-        if let (Some(server), true) = (server, strong) {
-            self.feed(Event::ReadEnded { instance: instance(server), scope: pending.scope });
+        if let Some(server) = server.map(instance) {
+            let asked = (pending.began.collection, &pending.began.look);
+            let exact = pending.stamp.is_some_and(|stamp| self.is_confirmed(asked, stamp, server, shown));
+            if !exact && pending.level == Level::Strong {
+                self.feed(Event::ReadEnded { instance: server, scope: pending.scope.clone() });
+            }
         }
+        self.shown(&pending, shown);
+    }
+
+    /// A client has its answer.
+    fn shown(&mut self, pending: &PendingRead, shown: &Shown) {
+        let strong = pending.level == Level::Strong;
         let own = self.log.facts.lanes.get(&lane_of(pending.began.collection));
         let own: Vec<Lsn> = own.into_iter().flatten().copied().collect();
         self.trace(|_| format!("SHOWN {:?}: {shown:?}", pending.began));
@@ -330,17 +356,6 @@ impl World {
         self.clients[pending.client].outstanding -= 1;
         self.client_thinks(pending.client);
     }
-}
-
-fn get(collection: RealId, ids: Option<Vec<String>>) -> Request {
-    Request::Get { collection, ids, filter: None, limit: None, offset: 0, embeddings: false }
-}
-
-fn hashes(ids: &[String]) -> Vec<u64> {
-    let mut hashes: Vec<u64> = ids.iter().map(|id| xxh3_64(id.as_bytes())).collect();
-    hashes.sort_unstable();
-    hashes.dedup();
-    hashes
 }
 
 /// What the gateway tells the core of a record write.

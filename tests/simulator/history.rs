@@ -12,7 +12,7 @@ use crate::model::{RealId, Record};
 use crate::reference::Reference;
 
 /// What a client's read looked at.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Look {
     /// All records.
     Whole,

@@ -15,6 +15,7 @@ mod check;
 mod clients;
 mod courier;
 mod history;
+mod kept;
 mod log;
 mod model;
 mod network;

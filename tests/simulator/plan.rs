@@ -47,6 +47,8 @@ pub(crate) struct Plan {
     pub(crate) indefinite: bool,
     /// Writes count as provable that are not.
     pub(crate) gullible: bool,
+    /// Out of a hundred reads, how many look at the board and at kept answers before they ask the core.
+    pub(crate) board_percent: u8,
     /// Out of a hundred reads, how many may go to a server that has something undecided under way.
     pub(crate) busy_percent: u8,
     /// Out of a hundred of those, how many are followed by the end of Isochrome.
@@ -94,6 +96,7 @@ impl Plan {
             lost_percent: of(&[0, 0, 2, 8]) as u8,
             indefinite: of(&[0, 1]) == 1,
             gullible: of(&[0, 0, 0, 1]) == 1,
+            board_percent: of(&[0, 50, 100]) as u8,
             busy_percent: of(&[10, 60]) as u8,
             kill_percent: of(&[0, 0, 0, 15]) as u8,
             databases: of(&[0, 0, 0, 1]) == 1,

@@ -107,6 +107,7 @@ impl World {
         }
         self.generation += 1;
         self.records_told = 0;
+        self.answers = crate::kept::none();
         self.trace(|world| format!("START {}", world.generation));
         let (core, actions) = Core::recover(self.plan.settings.clone(), self.now_ms, self.log.recovery());
         self.core = Some(core);

@@ -10,9 +10,10 @@ use isochrome::wal::record::{Lane, Lsn};
 
 use crate::clients::{Client, PendingRead};
 use crate::courier::Job;
-use crate::history::{Decided, History};
+use crate::history::{Decided, History, Look};
+use crate::kept::{self, Answers};
 use crate::log::Log;
-use crate::model::Generator;
+use crate::model::{Generator, RealId};
 use crate::plan::{Fault, Plan};
 use crate::reference::Reference;
 use crate::server::{Call, CallId, End, Server};
@@ -77,6 +78,9 @@ pub(crate) struct World {
     pub(crate) reads: BTreeMap<ReadId, PendingRead>,
     pub(crate) history: History,
     pub(crate) decided: Decided,
+    /// What was last looked at, to be looked at again.
+    pub(crate) looks: BTreeMap<RealId, Look>,
+    pub(crate) answers: Answers,
     pub(crate) reference: Reference,
     /// Finished entries whose space is not given back yet.
     pub(crate) finished: BTreeSet<Lsn>,
@@ -121,6 +125,8 @@ impl World {
             reads: BTreeMap::new(),
             history: History::default(),
             decided: Decided::default(),
+            looks: BTreeMap::new(),
+            answers: kept::none(),
             reference: Reference::new(),
             finished: BTreeSet::new(),
             settled: BTreeMap::new(),

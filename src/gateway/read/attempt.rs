@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::header;
-use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
+use http::{HeaderMap, Method, Request, StatusCode, Uri};
+use http_body_util::Full;
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -24,6 +23,7 @@ use crate::gateway::resolve::Target;
 use crate::gateway::state::AppState;
 use crate::instances::breaker::Ended;
 use crate::instances::client::Instance;
+use crate::replication::board::Stamp;
 use crate::replication::event::Level;
 
 /// How a try ended.
@@ -37,11 +37,11 @@ pub(super) enum Attempt {
     Failed(String),
 }
 
-/// Asks one instance.
+/// Asks one instance, for the state with this stamp where one is known.
 pub(super) async fn attempt(
     app: &AppState,
     what: &Forward,
-    instance: InstanceId,
+    (instance, stamp): (InstanceId, Option<Stamp>),
     request: &Received,
 ) -> Attempt {
     let Some(there) = app.replication.instances().get(instance.index()).map(Arc::clone) else {
@@ -57,7 +57,7 @@ pub(super) async fn attempt(
         Err(error) => return Attempt::Failed(error.to_string()),
     };
     let turn = there.turns.begin();
-    let asked = ask(app, what, &there, sent).await;
+    let asked = ask(app, what, (&there, stamp), sent).await;
     turn.ended(how_it_ended(asked.as_ref().map(|answered| answered.status).ok()));
     app.counters.asked(instance, asked.is_ok());
     match asked {
@@ -109,33 +109,30 @@ fn build(what: &Forward, request: &Received, real_id: Uuid) -> Result<Request<Fu
 async fn ask(
     app: &AppState,
     what: &Forward,
-    there: &Instance,
+    (there, stamp): (&Instance, Option<Stamp>),
     sent: Request<Full<Bytes>>,
 ) -> Result<Answered, String> {
     let mut available = there.availability();
-    let whole = async {
-        let response = there.forward(sent).await.map_err(|error| error.to_string())?;
-        hold(response, what.hold_bytes).await
-    };
     let held = tokio::select! {
-        held = whole => held?,
+        held = there.read(sent, what.hold_bytes) => held?,
         () = unavailable(&mut available) => return Err("it became unavailable".to_owned()),
     };
     let content = match held.rest {
         None => Content::Whole(held.bytes),
-        Some(rest) => Content::Rest(Rest {
+        Some(rest) => Content::Rest(Box::new(Rest {
             beginning: Some(held.bytes),
             left: content_length(&held.headers),
             rest,
             available,
-            end: EndOfRead::new(app.replication.clone(), there.id, what.scope.clone(), what.level),
-        }),
+            end: EndOfRead::new(app.replication.clone(), there.id, what, stamp),
+        })),
     };
     Ok(Answered {
         instance: there.id,
         status: held.status,
         headers: headers::of_answer(&held.headers),
         content,
+        stamp,
     })
 }
 
@@ -143,28 +140,6 @@ async fn ask(
 pub(super) async fn unavailable(available: &mut watch::Receiver<bool>) {
     // An error means that the instance itself is gone, which ends the same way.
     _ = available.wait_for(|available| !available).await;
-}
-
-struct Held {
-    status: StatusCode,
-    headers: HeaderMap,
-    bytes: Bytes,
-    /// Where there is more than was to be held.
-    rest: Option<Incoming>,
-}
-
-async fn hold(response: Response<Incoming>, most_bytes: usize) -> Result<Held, String> {
-    let (parts, mut body) = response.into_parts();
-    let (status, headers) = (parts.status, parts.headers);
-    let mut bytes = BytesMut::new();
-    while bytes.len() <= most_bytes {
-        match body.frame().await {
-            Some(Ok(frame)) => bytes.extend_from_slice(&frame.into_data().unwrap_or_default()),
-            Some(Err(error)) => return Err(format!("the answer broke off: {error}")),
-            None => return Ok(Held { status, headers, bytes: bytes.freeze(), rest: None }),
-        }
-    }
-    Ok(Held { status, headers, bytes: bytes.freeze(), rest: Some(body) })
 }
 
 fn content_length(headers: &HeaderMap) -> Option<u64> {

@@ -69,7 +69,7 @@ mod tests {
 
     fn permit(quiet: &[u8], busy: &[u8]) -> ReadPermit {
         let ids = |numbers: &[u8]| numbers.iter().copied().map(InstanceId).collect();
-        ReadPermit { quiet: ids(quiet), busy: ids(busy) }
+        ReadPermit { quiet: ids(quiet), busy: ids(busy), stamp: None }
     }
 
     fn calm(permit: &ReadPermit, key: u64, tried: &[InstanceId]) -> Option<InstanceId> {

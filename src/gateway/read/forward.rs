@@ -21,6 +21,7 @@ use crate::gateway::entry::Received;
 use crate::gateway::headers::{INSTANCE, TRACE_ID};
 use crate::gateway::resolve::Target;
 use crate::gateway::state::AppState;
+use crate::replication::board::Stamp;
 use crate::replication::event::{Level, ReadScope, RefusedRead};
 
 /// Answers up to this size are held whole, so that a broken one can be asked for elsewhere.
@@ -82,6 +83,8 @@ pub(super) struct Answered {
     /// Those that pass.
     pub(super) headers: HeaderMap,
     pub(super) content: Content,
+    /// The state of the collection that it shows, where that is known. Until the read ends: what it was asked for.
+    pub(super) stamp: Option<Stamp>,
 }
 
 /// The body of an answer.
@@ -90,15 +93,16 @@ pub(super) enum Content {
     /// All of it; the read has ended.
     Whole(Bytes),
     /// Too large to hold; it goes through as it comes.
-    Rest(Rest),
+    Rest(Box<Rest>),
 }
 
 /// Asks instances until one has answered.
 pub(super) async fn forward(app: &AppState, what: &Forward, request: &Received) -> Result<Answered, Refusal> {
-    let answered = ask_around(app, what, request).await?;
+    let mut answered = ask_around(app, what, request).await?;
     if let Content::Whole(_) = answered.content {
         // A relayed answer tells its end itself.
-        app.replication.read_ended(answered.instance, what.scope.clone(), what.level);
+        answered.stamp =
+            app.replication.read_ended(answered.instance, &what.scope, what.level, answered.stamp);
     }
     Ok(answered)
 }
@@ -107,7 +111,7 @@ async fn ask_around(app: &AppState, what: &Forward, request: &Received) -> Resul
     app.retries.deposit();
     let mut tries = Tries::new(app.settings().read_wait, what.patience);
     loop {
-        let permit = match app.replication.read_permit(what.scope.clone(), what.level).await {
+        let permit = match app.replication.read_permit(&what.scope, what.level).await {
             Ok(permit) => permit,
             Err(refused) => return tries.last.ok_or_else(|| refuse(refused)),
         };
@@ -130,7 +134,7 @@ async fn ask_around(app: &AppState, what: &Forward, request: &Received) -> Resul
             app.replication.instances()[instance.index()].turns.repeats();
         }
         tries.begun = true;
-        match attempt(app, what, instance, request).await {
+        match attempt(app, what, (instance, permit.stamp), request).await {
             Attempt::Answered(answered) => return Ok(answered),
             Attempt::Refused(error) => return Err(error.into()),
             Attempt::Indefinite(answered) => tries.failed(instance, Err(answered)),
@@ -213,6 +217,14 @@ impl Tries {
     }
 }
 
+/// Says whose answer it is.
+pub(super) fn name_instance(app: &AppState, response: &mut Response, instance: InstanceId) {
+    let name = app.replication.instances().get(instance.index()).map(|instance| &instance.name);
+    if let Some(name) = name.and_then(|name| HeaderValue::from_str(name).ok()) {
+        response.headers_mut().insert(INSTANCE, name);
+    }
+}
+
 impl Where {
     /// The collection that the read is about.
     pub(super) fn target(&self) -> Option<&Target> {
@@ -251,13 +263,10 @@ impl Answered {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = self.status;
         *response.headers_mut() = self.headers;
-        let name = app.replication.instances().get(self.instance.index()).map(|instance| &instance.name);
-        if let Some(name) = name.and_then(|name| HeaderValue::from_str(name).ok()) {
-            response.headers_mut().insert(INSTANCE, name);
-        }
+        name_instance(app, &mut response, self.instance);
         *response.body_mut() = match self.content {
             Content::Whole(body) => Body::from(body),
-            Content::Rest(rest) => Body::new(Relay::new(rest, place)),
+            Content::Rest(rest) => Body::new(Relay::new(*rest, place)),
         };
         response
     }

@@ -5,6 +5,7 @@ pub(super) mod budget;
 mod catalog;
 mod choose;
 mod forward;
+pub(super) mod kept;
 mod level;
 mod list;
 mod nowhere;
@@ -51,7 +52,11 @@ pub(super) async fn answer(app: &AppState, route: Route, request: Received) -> R
         Route::Records { tenant, database, collection, op } => {
             let place = Place { tenant: &tenant, database: &database, collection: &collection };
             match app.replication.with_catalog(|catalog| place.id_or_name(catalog)) {
-                Ok(target) => respond(app, of_records(&request, target, op), level, request).await,
+                Ok(target) => {
+                    let id = target.id;
+                    let what = Forward { level, ..of_records(&request, target, op) };
+                    kept::answer(app, what, (id, op), request).await
+                }
                 Err(missing) => nowhere::respond(app, place, op.segment(), missing, request).await,
             }
         }

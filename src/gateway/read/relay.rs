@@ -10,9 +10,11 @@ use hyper::body::Incoming;
 use tokio::sync::watch;
 
 use super::attempt::unavailable;
+use super::forward::Forward;
 use crate::chroma::ids::InstanceId;
 use crate::delivery::handle::Replication;
 use crate::gateway::admission::Place;
+use crate::replication::board::Stamp;
 use crate::replication::event::{Level, ReadScope};
 
 /// Tells the core that a read ends.
@@ -22,21 +24,22 @@ pub(super) struct EndOfRead {
     instance: InstanceId,
     scope: ReadScope,
     level: Level,
+    stamp: Option<Stamp>,
 }
 
 impl EndOfRead {
     pub(super) fn new(
         replication: Replication,
         instance: InstanceId,
-        scope: ReadScope,
-        level: Level,
+        what: &Forward,
+        stamp: Option<Stamp>,
     ) -> Self {
-        Self { replication, instance, scope, level }
+        Self { replication, instance, scope: what.scope.clone(), level: what.level, stamp }
     }
 
     /// To be called before the last byte goes to the client.
     fn tell(self) {
-        self.replication.read_ended(self.instance, self.scope, self.level);
+        self.replication.read_ended(self.instance, &self.scope, self.level, self.stamp);
     }
 }
 

@@ -1,6 +1,7 @@
 //! Each behaviour of the core as a short story. The simulator tells the long ones.
 
 mod bench;
+mod board;
 mod cancel;
 mod divergence;
 mod gather;
