@@ -19,8 +19,10 @@ pub struct Load {
     /// Running mean of the time to answer.
     mean_us: f64,
     measured_ms: u64,
-    /// When it came back; it takes its full share of reads only some time later.
-    returned_ms: u64,
+    /// When it came back; it takes its full share of reads only some time later. `None` while it never was away.
+    returned_ms: Option<u64>,
+    /// It has proved itself once.
+    known: bool,
     slow_start_ms: u64,
 }
 
@@ -82,10 +84,11 @@ impl Load {
         }
     }
 
-    /// The instance proved itself after it had been away.
+    /// The instance proved itself, for the first time or after it had been away. At a start all are alike, and shares
+    /// that grow would only move queries between them.
     pub fn returned(&mut self, now_ms: u64) {
         self.breaker.close();
-        self.returned_ms = now_ms;
+        self.returned_ms = std::mem::replace(&mut self.known, true).then_some(now_ms);
         self.mean_us = 0.0;
         self.measured_ms = 0;
     }
@@ -103,7 +106,9 @@ impl Load {
     }
 
     fn share(&self, now_ms: u64) -> f64 {
-        let since_ms = now_ms.saturating_sub(self.returned_ms);
+        let Some(since_ms) = self.returned_ms.map(|returned_ms| now_ms.saturating_sub(returned_ms)) else {
+            return 1.0;
+        };
         if since_ms >= self.slow_start_ms {
             return 1.0;
         }
@@ -123,6 +128,8 @@ mod tests {
     #[test]
     fn one_that_came_back_takes_its_full_share_by_and_by() {
         let mut load = Load::new(10_000);
+        load.returned(0);
+        assert_eq!(load.offer(0).share.to_bits(), 1.0_f64.to_bits(), "it was not away yet");
         load.returned(5_000);
         let shares: Vec<f64> = [5_000, 10_000, 15_000, 60_000].map(|at| load.offer(at).share).to_vec();
         assert_eq!(shares, [0.1, 0.55, 1.0, 1.0]);
