@@ -371,7 +371,7 @@ impl Core {
         let mut lsns = Vec::new();
         while let Some(first) = lane.entries.front() {
             let lsn = first.lsn;
-            let applied = lane.at.iter().all(|at| at.given_up || at.applied_durable >= lsn);
+            let applied = lane.at.iter().all(|at| at.given_up() || at.applied_durable >= lsn);
             if !applied || lsn > lane.decided {
                 break;
             }

@@ -57,8 +57,9 @@ impl Core {
                 self.dirty.insert(lane);
             }
             Later::Divergent { lane, instance } => {
-                if let Some(state) = self.lanes.get_mut(&lane) {
-                    state.at[instance.index()].given_up = true;
+                let state = self.lanes.get_mut(&lane).map(|state| &mut state.at[instance.index()]);
+                if let Some(divergence) = state.and_then(|at| at.divergent.as_mut()) {
+                    divergence.durable = true;
                 }
                 self.dirty.insert(lane);
             }

@@ -39,12 +39,24 @@ pub struct LaneAt {
     /// It may have executed a suspect that was refused because of the drop behind it: no reads until then.
     pub tainted: bool,
     /// Cannot be brought to the verdicts.
-    pub divergent: Option<String>,
-    /// That it is divergent is durable, so that it holds the log no more.
-    pub given_up: bool,
+    pub divergent: Option<Divergence>,
+}
+
+/// An instance contradicts the verdicts of a lane.
+#[derive(Clone, Debug)]
+pub struct Divergence {
+    /// How, for people.
+    pub reason: String,
+    /// It is on disk, so that the instance holds the log no more.
+    pub durable: bool,
 }
 
 impl LaneAt {
+    /// It will never apply what is missing there, and a restart will know that.
+    pub fn given_up(&self) -> bool {
+        self.divergent.as_ref().is_some_and(|divergence| divergence.durable)
+    }
+
     /// Moves the applied position over entries that need nothing there.
     pub fn skip_to(&mut self, lsn: Lsn) {
         self.applied = self.applied.max(lsn);

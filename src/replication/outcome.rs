@@ -3,7 +3,7 @@
 use super::core::{Availability, Core, InFlight};
 use super::durable::Later;
 use super::event::{Action, DeliveryId, DeliveryOutcome, DownReason, What};
-use super::lane::LaneState;
+use super::lane::{Divergence, LaneState};
 use super::pending::Pending;
 use crate::catalog::change::CatalogChange;
 use crate::chroma::ids::InstanceId;
@@ -197,7 +197,7 @@ impl Core {
         self.board.distrust();
         let sources = lane.at.iter().filter(|at| at.divergent.is_none()).count();
         if sources > 1 {
-            lane.at[instance.index()].divergent = Some(reason.clone());
+            lane.at[instance.index()].divergent = Some(Divergence { reason: reason.clone(), durable: false });
             self.wake_dependents(key);
             let record = Record::Divergent { lane: key.clone(), instance, reason };
             self.record(record, Later::Divergent { lane: key.clone(), instance });

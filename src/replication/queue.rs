@@ -128,6 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[allow(clippy::print_stdout, reason = "a failing run must show its seed")]
     fn it_is_a_queue_whatever_comes_and_goes() {
         let seed = std::env::var("ISOCHROME_SEED").ok().and_then(|seed| seed.parse().ok());
         let seed = seed.unwrap_or_else(|| fastrand::u64(..));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::core::{Core, Settings};
 use super::event::Action;
-use super::lane::LaneState;
+use super::lane::{Divergence, LaneState};
 use super::pending::Effect;
 use crate::catalog::Catalog;
 use crate::chroma::ids::InstanceId;
@@ -80,7 +80,7 @@ impl Core {
             let there = |instance| positions.get(&(key.clone(), instance)).copied().unwrap_or_default();
             let last = self.instance_ids().map(there).max().unwrap_or_default();
             let at = &mut self.lane_entry(&key, Lsn(last.0 + 1), false).at[instance.index()];
-            (at.divergent, at.given_up) = (Some(reason), true);
+            at.divergent = Some(Divergence { reason, durable: true });
         }
     }
 

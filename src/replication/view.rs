@@ -87,8 +87,8 @@ impl Core {
         };
         for (key, lane) in &self.lanes {
             let at = &lane.at[instance.index()];
-            if let Some(reason) = &at.divergent {
-                view.divergent.push((format!("{key:?}"), reason.clone()));
+            if let Some(divergence) = &at.divergent {
+                view.divergent.push((format!("{key:?}"), divergence.reason.clone()));
             }
             view.leads += usize::from(lane.leader == instance && !lane.entries.is_empty());
             view.pending += lane.pending_at(instance);

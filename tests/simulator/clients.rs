@@ -132,13 +132,12 @@ impl World {
         };
         let (database, name) = (known.database.clone(), known.name.clone());
         let (lane, request) = (lane_of(collection), Request::DropCollection { database, name });
-        match client {
-            Some(client) => self.accept_in(client, lane, Op::DropCollection, request),
+        if let Some(client) = client {
+            self.accept_in(client, lane, Op::DropCollection, request);
+        } else {
             // A part of something larger has no sender.
-            None => {
-                let head = EntryHead { transaction: None, ..self.head(lane, Op::DropCollection) };
-                _ = self.accept(None, head, request);
-            }
+            let head = EntryHead { transaction: None, ..self.head(lane, Op::DropCollection) };
+            _ = self.accept(None, head, request);
         }
     }
 
