@@ -8,6 +8,7 @@ use super::page::Page;
 pub(super) fn write(page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {
     answers(page, snapshot)?;
     admission(page, snapshot)?;
+    kept_answers(page, snapshot)?;
     let (counts, limits) = (snapshot.app.counters.counts(), snapshot.app.limits());
     page.number(
         "transactions_under_way",
@@ -52,6 +53,13 @@ fn answers(page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {
         "Errors of our own, by their code in Isochrome-Error",
         measures.refusals().into_iter().map(|(reason, count)| (vec![("reason", reason)], count)),
     )
+}
+
+fn kept_answers(page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {
+    let counts = snapshot.app.counters.counts();
+    page.total("cache_hits", "Reads that were answered by a kept answer", counts.cache_hits)?;
+    page.total("cache_misses", "Reads that looked for a kept answer and found none", counts.cache_misses)?;
+    page.number("cache_bytes", "Memory of the kept answers", snapshot.app.limits().kept_bytes)
 }
 
 fn admission(page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {
