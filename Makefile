@@ -3,14 +3,14 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run setup test lint simulate bench
+.PHONY: help run setup test lint simulate differential bench
 
 VENV := .venv
 NODE := tests/clients/node
 # Arguments for `isochrome serve`, as in: make run ARGS='--listen 127.0.0.1:9000'
 ARGS ?=
-# How many random stories `make simulate` plays.
-SEEDS ?= 20000
+# How many random stories `make simulate` and `make differential` play, where it is not for them to say.
+SEEDS ?=
 
 say = @printf '\n== %s\n' $(1)
 
@@ -51,7 +51,10 @@ lint: ## Format, lints, and what may be linked in
 	fi
 
 simulate: ## Play SEEDS=N random stories in the simulator
-	ISOCHROME_SEEDS=$(SEEDS) cargo test --release --test simulator -- --nocapture
+	ISOCHROME_SEEDS=$(or $(SEEDS),20000) cargo test --release --test simulator -- --nocapture
+
+differential: setup ## Send SEEDS=N random stories to one Chroma server and to Isochrome
+	ISOCHROME_SEEDS=$(or $(SEEDS),2000) cargo test --test differential random -- --nocapture
 
 bench: setup ## Measure, side by side with one Chroma server, HAProxy and nginx
 	@scripts/need optional:haproxy optional:nginx

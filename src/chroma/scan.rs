@@ -81,12 +81,16 @@ fn scan_members(kind: RecordKind, members: &Members<'_>) -> Option<Result<Record
         Some(raw) => Some(metadata::scan(raw.get(), kind != RecordKind::Add, extra_rows)?),
         None => None,
     };
+    if let Some(metadatas) = metadatas.as_ref().filter(|metadatas| !metadatas.readable) {
+        return metadatas.harmful.clone().map(Err);
+    }
     let lengths =
         [embeddings.as_ref().map(|e| e.count), documents, uris, metadatas.as_ref().map(|m| m.count)];
     if lengths.into_iter().flatten().any(|length| length != ids.count) {
         return Some(Err(ApiError::unequal_lengths()));
     }
-    if let Some(error) = ids.refusal.or(metadatas.as_ref().and_then(|m| m.refusal.clone())) {
+    let refused = metadatas.as_ref().and_then(|m| m.harmful.clone().or_else(|| m.sparse.clone()));
+    if let Some(error) = ids.refusal.or(refused) {
         return Some(Err(error));
     }
     let provable = ids.count > 0

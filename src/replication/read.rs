@@ -86,13 +86,10 @@ impl Core {
 
     /// Answers the read if that can be done now.
     fn serve(&mut self, waiting: &WaitingRead) -> bool {
-        let (mut quiet, mut busy) = (Vec::new(), Vec::new());
-        for instance in self.instance_ids().filter(|instance| self.is_up(*instance)) {
-            match self.suitability(&waiting.scope, waiting.level, instance) {
-                Suitability::Quiet => quiet.push(instance),
-                Suitability::Busy => busy.push(instance),
-                Suitability::Behind => {}
-            }
+        let (mut quiet, mut busy) = self.suitable(waiting, false);
+        if quiet.is_empty() && busy.is_empty() && matches!(waiting.scope, ReadScope::Database { .. }) {
+            // With writes in many lanes there may never be an instance that has them all.
+            (quiet, busy) = self.suitable(waiting, true);
         }
         let read = waiting.read;
         if !quiet.is_empty() || !busy.is_empty() {
@@ -109,7 +106,27 @@ impl Core {
         false
     }
 
-    fn suitability(&self, scope: &ReadScope, level: Level, instance: InstanceId) -> Suitability {
+    /// Those that may serve a read: with nothing undecided under way, and the rest. `schema_only` lets a list of
+    /// collections show the dimension and the metadata keys of one later than the writes that made them.
+    fn suitable(&self, waiting: &WaitingRead, schema_only: bool) -> (Vec<InstanceId>, Vec<InstanceId>) {
+        let (mut quiet, mut busy) = (Vec::new(), Vec::new());
+        for instance in self.instance_ids().filter(|instance| self.is_up(*instance)) {
+            match self.suitability(&waiting.scope, waiting.level, schema_only, instance) {
+                Suitability::Quiet => quiet.push(instance),
+                Suitability::Busy => busy.push(instance),
+                Suitability::Behind => {}
+            }
+        }
+        (quiet, busy)
+    }
+
+    fn suitability(
+        &self,
+        scope: &ReadScope,
+        level: Level,
+        schema_only: bool,
+        instance: InstanceId,
+    ) -> Suitability {
         let sight = |ids, schema_only| Sight { ids, schema_only };
         match scope {
             ReadScope::Constant => Suitability::Quiet,
@@ -126,7 +143,7 @@ impl Core {
             }
             ReadScope::Database { tenant, database } => self
                 .lanes_of(tenant, database)
-                .map(|lane| self.suitability_in(lane, level, instance, sight(None, true)))
+                .map(|lane| self.suitability_in(lane, level, instance, sight(None, schema_only)))
                 .max()
                 .unwrap_or(Suitability::Quiet),
         }

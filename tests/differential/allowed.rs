@@ -15,6 +15,7 @@ pub const HARMFUL_METADATA: &str = "Lists in a collection's metadata are refused
 pub const RESOURCE_NAMES: &str = "Look-up by a well-formed resource name";
 pub const HIDDEN_KEYS: &str = "Metadata keys of Chroma's own are refused";
 pub const RESERVED: &str = "One tenant and one record id are ours";
+pub const COMPRESSED: &str = "Compressed bodies";
 pub const OPERATORS: &str = "Paths of the operators";
 
 /// A request and both answers.
@@ -76,7 +77,7 @@ fn name_for_id(exchange: &Exchange<'_>) -> bool {
 
 fn id_for_name(exchange: &Exchange<'_>) -> bool {
     let (_, rest) = exchange.collection().unwrap_or_default();
-    exchange.step.method == "GET"
+    matches!(exchange.step.method.as_str(), "GET" | "HEAD")
         && rest.is_empty()
         && exchange.by_id()
         && exchange.statuses(StatusCode::OK, StatusCode::NOT_FOUND)

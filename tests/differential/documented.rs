@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::allowed::{
-    ALLOWED, BEFORE_LOG, HARMFUL, HARMFUL_METADATA, HIDDEN_KEYS, ID_FOR_NAME, LISTS, NAME_FOR_ID, OPERATORS,
-    OWNED, RESERVED, RESOURCE_NAMES,
+    ALLOWED, BEFORE_LOG, COMPRESSED, HARMFUL, HARMFUL_METADATA, HIDDEN_KEYS, ID_FOR_NAME, LISTS, NAME_FOR_ID,
+    OPERATORS, OWNED, RESERVED, RESOURCE_NAMES,
 };
 use crate::openapi::Operations;
 use crate::pair::Pair;
@@ -12,6 +12,9 @@ use crate::play::play;
 use crate::request::{Names, Step};
 use crate::stories::new_database;
 use crate::support::places;
+
+/// What other suites show, because it takes time or settings: `e2e_protocol`.
+const ELSEWHERE: [&str; 2] = ["Late bodies", "Browsers"];
 
 /// A difference as it can be seen.
 struct Shown {
@@ -72,6 +75,7 @@ fn all() -> Vec<Shown> {
         shown(HIDDEN_KEYS, &[create()], add(&json!({ "chroma:foo": "x" })), 400),
         shown(RESERVED, &[], post("/api/v2/tenants", &json!({ "name": "isochrome_system" })), 400),
         shown(RESERVED, &[create()], reserved_id, 400),
+        shown(COMPRESSED, &[create()], add(&json!({ "n": 1 })).header("content-encoding", "br"), 415),
         shown(OPERATORS, &[], get("/health"), 200),
         shown(OPERATORS, &[], get("/status"), 200),
     ]
@@ -86,14 +90,14 @@ async fn every_listed_difference_can_be_seen() {
         if sent_to_chroma {
             steps.push(request.clone());
             let last = steps.len() - 1;
-            let played = play(&pair, &steps, &mut operations).await;
+            let played = play(&pair, "shown", &steps, &mut operations).await;
             let differs = |place: usize| played.differences.iter().any(|(other, _)| *other == place);
             assert_eq!(played.met.len() + usize::from(differs(last)), 1, "{heading}: {}", request.line());
             assert!(!(0..last).any(differs), "{heading}: {:?}", played.differences);
             assert_eq!(played.last_status, status, "{heading}: {}", request.line());
             continue;
         }
-        let mut names = Names::new(&pair.new_run());
+        let mut names = Names::new(&pair.new_run("never"));
         for step in steps {
             let answer =
                 pair.http.send(step.to_request(&pair.bases()[0], &names)).await.expect("an answer").success();
@@ -112,8 +116,9 @@ fn the_page_and_the_test_list_the_same() {
     let (_, differences) = page.split_once("\n## What differs\n").expect("the part about differences");
     let differences = differences.split("\n## ").next().unwrap_or_default();
     let mut on_page: Vec<&str> = differences.lines().filter_map(|line| line.strip_prefix("### ")).collect();
-    let mut tested: Vec<&str> =
-        all().iter().map(|one| one.heading).chain(ALLOWED.iter().map(|allowed| allowed.heading)).collect();
+    let shown = all();
+    let here = shown.iter().map(|one| one.heading).chain(ALLOWED.iter().map(|allowed| allowed.heading));
+    let mut tested: Vec<&str> = here.chain(ELSEWHERE).collect();
     on_page.sort_unstable();
     tested.sort_unstable();
     tested.dedup();

@@ -12,11 +12,13 @@
 mod allowed;
 mod body;
 mod documented;
+mod generate;
 mod identities;
 mod openapi;
 mod operations;
 mod pair;
 mod play;
+mod random;
 mod request;
 mod stories;
 #[path = "../support/mod.rs"]

@@ -16,7 +16,7 @@ const NEVER_FAIL: &[&str] = &["heartbeat", "healthcheck", "version", "pre-flight
 async fn play_all(pair: &Pair, stories: &[Story], operations: &mut Operations) -> Vec<String> {
     let mut wrong = Vec::new();
     for story in stories {
-        let played = play(pair, &story.steps, operations).await;
+        let played = play(pair, "story", &story.steps, operations).await;
         let told = played
             .differences
             .iter()

@@ -23,8 +23,9 @@ pub struct Played {
 }
 
 /// Plays `steps` and notes the answers in `operations`. What follows a difference may differ because of it.
-pub async fn play(pair: &Pair, steps: &[Step], operations: &mut Operations) -> Played {
-    let run = pair.new_run();
+/// `label` names what the story leaves behind.
+pub async fn play(pair: &Pair, label: &str, steps: &[Step], operations: &mut Operations) -> Played {
+    let run = pair.new_run(label);
     let mut sides = [Names::new(&run), Names::new(&run)];
     let mut ids = Identities::default();
     let mut played = Played::default();
@@ -58,7 +59,14 @@ async fn both(pair: &Pair, step: &Step, sides: &[Names; 2]) -> [Answer; 2] {
     let [our_base, their_base] = pair.bases();
     let ours = pair.http.send(step.to_request(&our_base, &sides[0]));
     let theirs = pair.http.send(step.to_request(&their_base, &sides[1]));
-    let (ours, theirs) = tokio::join!(ours, theirs);
+    let (ours, mut theirs) = tokio::join!(ours, theirs);
+    // With several at it, a server may give up on its own lock. Nothing is done then.
+    while theirs
+        .as_ref()
+        .is_ok_and(|answer| answer.status == 500 && answer.text().contains("database is locked"))
+    {
+        theirs = pair.http.send(step.to_request(&their_base, &sides[1])).await;
+    }
     [ours, theirs].map(|answer| {
         answer.unwrap_or_else(|error| Answer {
             status: 0,
@@ -108,4 +116,9 @@ fn shown(answer: &Answer) -> String {
     let headers: Vec<String> =
         answer.headers.iter().map(|(name, value)| format!("{name}: {value:?}")).collect();
     format!("{answer}\n          {}", headers.join(", "))
+}
+
+/// A story as lines from which it can be played again.
+pub fn lines(steps: &[Step]) -> String {
+    steps.iter().map(Step::line).collect::<Vec<_>>().join("\n")
 }

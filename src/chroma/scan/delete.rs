@@ -39,6 +39,11 @@ pub fn scan_delete(body: &[u8]) -> DeleteRequest {
     let Some(members) = delete_members(body) else {
         return DeleteRequest::Nothing;
     };
+    // What has a wrong type is shown to a server as it was sent, because the refusal names the place.
+    let limit = members.limit.is_none_or(|limit| serde_json::from_str::<u32>(limit.get()).is_ok());
+    if !limit || members.ids.is_some_and(|ids| scan_ids(ids).is_none()) {
+        return DeleteRequest::Nothing;
+    }
     if members.predicate.is_some() || members.where_document.is_some() {
         return DeleteRequest::Where;
     }

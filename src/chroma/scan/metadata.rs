@@ -18,13 +18,18 @@ pub(super) struct Metadatas {
     pub(super) count: usize,
     /// Chroma will not refuse them.
     pub(super) sound: bool,
-    pub(super) refusal: Option<ApiError>,
+    /// Nothing is of a type that Chroma does not read; it tells that before all else.
+    pub(super) readable: bool,
+    /// They would stop a server from writing, or be lost.
+    pub(super) harmful: Option<ApiError>,
+    /// Chroma refuses them, but not before it has fixed the dimension.
+    pub(super) sparse: Option<ApiError>,
 }
 
 /// Reads `json`. `None` where it is no list of objects and nulls. `nulls` in the place of a value are taken
 /// by upserts and updates only; `extra_rows` are those of a document and a uri.
 pub(super) fn scan(json: &str, nulls: bool, extra_rows: usize) -> Option<Metadatas> {
-    let mut all = Metadatas { count: 0, sound: true, refusal: None };
+    let mut all = Metadatas { count: 0, sound: true, readable: true, harmful: None, sparse: None };
     let mut objects = true;
     let list = each(json, |record: Option<&RawValue>| {
         all.count += 1;
@@ -43,32 +48,27 @@ fn scan_record(json: &str, nulls: bool, extra_rows: usize, all: &mut Metadatas) 
         if let Value::List { elements: more, .. } = value {
             elements += more;
         }
+        all.readable &= value.is_readable(nulls);
         all.sound &= !key.is_empty() && !key.starts_with(['#', '$']) && value.is_sound(nulls);
-        if let Some(error) = refuse_member(&key, &value) {
-            all.refuse(error);
+        if value == Value::Sparse {
+            all.sparse.get_or_insert_with(|| ApiError::sparse_vector(&key));
+        } else if let Some(error) = refuse_member(&key, &value) {
+            all.harmful.get_or_insert(error);
         }
     });
     for (what, rows) in [("keys, document and URI", keys + extra_rows), ("list elements", elements)] {
         if rows > MAX_METADATA_ROWS {
-            all.refuse(ApiError::invalid(format!(
-                "Metadata of a record has {rows} {what}, at most {MAX_METADATA_ROWS} can be stored"
-            )));
+            all.harmful.get_or_insert_with(|| {
+                ApiError::invalid(format!(
+                    "Metadata of a record has {rows} {what}, at most {MAX_METADATA_ROWS} can be stored"
+                ))
+            });
         }
     }
     readable
 }
 
-impl Metadatas {
-    /// Keeps the first reason.
-    fn refuse(&mut self, error: ApiError) {
-        self.refusal.get_or_insert(error);
-    }
-}
-
 fn refuse_member(key: &str, value: &Value) -> Option<ApiError> {
-    if *value == Value::Sparse {
-        return Some(ApiError::sparse_vector(key));
-    }
     if !key.starts_with("chroma:") {
         return None;
     }
@@ -88,7 +88,7 @@ enum Value {
     Bool,
     Number(Number),
     Null,
-    List { elements: usize, sound: bool },
+    List { elements: usize, sound: bool, readable: bool },
     Sparse,
     Other,
 }
@@ -107,22 +107,33 @@ impl Value {
     }
 
     fn of_list(json: &str) -> Self {
-        let (mut elements, mut sound, mut first) = (0, true, None);
+        let (mut elements, mut sound, mut readable, mut first) = (0, true, true, None);
         each(json, |element: &RawValue| {
             elements += 1;
             let element = Self::of(element.get());
+            let (kind, number) = element.kind();
+            let first = *first.get_or_insert((kind, number));
             let scalar = matches!(element, Self::Text | Self::Bool | Self::Number(_));
-            sound &= scalar
-                && element.is_sound(false)
-                && first.get_or_insert_with(|| element.kind()) == &element.kind();
+            // A list of integers and floats is read as one of floats.
+            readable &= scalar && kind == first.0;
+            sound &= readable && number == first.1 && element.is_sound(false);
         });
-        Self::List { elements, sound }
+        Self::List { elements, sound, readable }
     }
 
     /// What the elements of a list must have in common.
     fn kind(&self) -> (std::mem::Discriminant<Self>, Option<Number>) {
         let number = if let Self::Number(number) = self { Some(*number) } else { None };
         (std::mem::discriminant(self), number)
+    }
+
+    fn is_readable(&self, nulls: bool) -> bool {
+        match self {
+            Self::Text | Self::Bool | Self::Number(_) | Self::Sparse => true,
+            Self::Null => nulls,
+            Self::List { readable, .. } => *readable,
+            Self::Other => false,
+        }
     }
 
     fn is_sound(&self, nulls: bool) -> bool {

@@ -96,6 +96,8 @@ fn chromas_own_refusals_that_would_fix_the_dimension_are_ours() {
     assert_eq!(empty, (400, "Empty ID, ID must have at least one character".to_owned()));
     let unequal = refused(RecordKind::Update, r#"{"ids":["a",""],"documents":["x"]}"#);
     assert_eq!(unequal.1, "Inconsistent number of IDs, embeddings, documents, URIs and metadatas");
+    let null = r#"{"ids":["a",""],"embeddings":[[1]],"metadatas":[{"a":null}]}"#;
+    assert!(!add(null).provable, "of two faults it tells the type first, and fixes nothing then");
     let sparse = refused(RecordKind::Add, &with_metadata(r#"{"sv":{"indices":[1,4],"values":[1,2.5]}}"#));
     assert_eq!(
         sparse,
@@ -172,6 +174,8 @@ fn deletes_are_by_ids_by_predicate_or_of_nothing() {
         r#"{"ids":[]}"#,
         r#"{"ids":["a"],"limit":1}"#,
         r#"{"ids":["a",5]}"#,
+        r#"{"where":{"a":1},"limit":true}"#,
+        r#"{"where":{"a":1},"ids":"a"}"#,
         r#"{"ids":["a"],"ids":["a"]}"#,
         r#"[["a"],null,null,null]"#,
     ] {

@@ -48,7 +48,7 @@ pub(in crate::gateway) async fn judge_missing(
     refused(app, &what, request).await.ok_or_else(|| missing.into())
 }
 
-/// What is wrong with the form of a create whose name is taken; `None` where nothing is, or nobody could be asked.
+/// What is wrong with the form of a create whose name is taken or whose database is missing; `None` where nothing is, or nobody could be asked.
 pub(in crate::gateway) async fn judge_create(app: &AppState, request: &Received) -> Option<Told> {
     let path = path::collections(SYSTEM, NO_DATABASE);
     let what = Forward { place: Where::Nowhere { path }, query: None, ..whole(request) };

@@ -62,21 +62,21 @@ async fn create_collection(
         return read::pass(app, request).await;
     };
     check_database(&database)?;
-    if create.get_or_create {
-        let by_name = |catalog: &crate::catalog::Catalog| {
-            catalog.by_name(&tenant, &database, &create.name).map(Target::from)
-        };
-        if let Some(existing) = app.replication.with_catalog(by_name) {
-            if create.detailed
-                && let Some(refused) = read::judge_create(app, request).await
-            {
-                return Ok(refused);
-            }
-            match read::describe_existing(app, request, existing).await {
-                // Dropped in the meantime: it is created again.
-                Err(gone) if gone.error.status == 404 => {}
-                answered => return answered,
-            }
+    let (existing, no_database) = app.replication.with_catalog(|catalog| {
+        let existing = catalog.by_name(&tenant, &database, &create.name).map(Target::from);
+        (existing, catalog.database_id(&tenant, &database).is_none())
+    });
+    // Chroma judges all of it before it looks for the database and the name.
+    if (no_database || existing.is_some() && create.detailed)
+        && let Some(refused) = read::judge_create(app, request).await
+    {
+        return Ok(refused);
+    }
+    if let Some(existing) = existing.filter(|_| create.get_or_create) {
+        match read::describe_existing(app, request, existing).await {
+            // Dropped in the meantime: it is created again.
+            Err(gone) if gone.error.status == 404 => {}
+            answered => return answered,
         }
     }
     let id = CollectionId::from(Uuid::new_v4());

@@ -165,3 +165,17 @@ fn what_a_weaker_read_may_have_shown_binds_nobody() {
     assert_eq!(bench.read(), [A], "a strong one binds");
     assert_eq!(bench.read_as(Level::Any, WHOLE), [A, B]);
 }
+
+#[test]
+fn a_list_of_collections_goes_where_all_writes_are_applied_and_else_where_all_names_are() {
+    let list =
+        || ReadScope::Database { tenant: DEFAULT_TENANT.to_owned(), database: DEFAULT_DATABASE.to_owned() };
+    let mut bench = Bench::with_collection();
+    bench.log(add(&[2]));
+    let leader = bench.take(A);
+    bench.succeed(&leader, 201);
+    bench.save();
+    assert_eq!(bench.read_as(Level::Strong, list()), [A], "B's may lack a key of the metadata");
+    bench.down(A);
+    assert_eq!(bench.read_as(Level::Strong, list()), [B], "its names are right");
+}

@@ -9,7 +9,7 @@ mod levels;
 mod schema;
 
 use super::core::Settings;
-use super::event::{Action, DeliveryOutcome, DownReason, Event, Reply, What};
+use super::event::{Action, DeliveryOutcome, DownReason, Event, Level, ReadScope, Reply, What};
 use crate::wal::record::{Answer, Lsn, Op, RecordKind};
 use bench::{A, B, Bench, add, create, records};
 
@@ -373,8 +373,8 @@ fn reads_are_refused_at_once_without_an_instance_and_after_a_wait_behind_a_laggi
     bench.reads.clear();
     bench.feed(Event::Read {
         read: super::event::ReadId(2),
-        scope: super::event::ReadScope::Constant,
-        level: super::event::Level::Strong,
+        scope: ReadScope::Constant,
+        level: Level::Strong,
     });
     assert!(matches!(bench.reads[..], [Action::ReadRefused { .. }]));
 }

@@ -9,6 +9,8 @@ mod reset;
 mod system;
 mod unavailable;
 
+pub use collections::{CHANGES, DETAILS};
+pub use databases::{NAMED, PAGES};
 use serde_json::json;
 
 use crate::request::Step;
