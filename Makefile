@@ -7,6 +7,7 @@ SHELL := bash
 
 VENV := .venv
 NODE := tests/clients/node
+RUST := tests/clients/rust
 # Arguments for `isochrome serve`, as in: make run ARGS='--listen 127.0.0.1:9000'
 ARGS ?=
 # How many random stories `make simulate` and `make differential` play, where it is not for them to say.
@@ -28,10 +29,12 @@ run: ## Set up what is missing, then serve with two Chroma servers of its own on
 	@ISOCHROME_MANAGED_COMMAND="$${ISOCHROME_MANAGED_COMMAND:-$(CURDIR)/$(VENV)/bin/chroma}" \
 		exec cargo run --release --quiet -- serve $(ARGS)
 
-setup: ## Set up what the tests need: Chroma, and its clients for Python and Node
+setup: ## Set up what the tests need: Chroma, and its clients for Python, Node and Rust
 	@scripts/need rust cc python node
 	@$(MAKE) --silent --no-print-directory $(VENV)/isochrome-ready
 	@if [ -f $(NODE)/package-lock.json ]; then $(MAKE) --silent --no-print-directory $(NODE)/node_modules/.package-lock.json; fi
+	$(call say,'The Rust client of Chroma')
+	PROTOC=$(CURDIR)/$(RUST)/protoc CARGO_TARGET_DIR=target/clients-rust cargo build --locked --manifest-path $(RUST)/Cargo.toml
 
 test: setup lint ## Everything that must hold before a change lands
 	$(call say,'Tests')

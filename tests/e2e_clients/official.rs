@@ -15,7 +15,7 @@ async fn sees_the_same(client: OfficialClient, reset: bool) {
     let cluster = Cluster::start_as(|setup| setup.arguments(arguments));
     let seen = client.run(&cluster.isochrome.url(), reset);
     seen.assert_passed();
-    assert!(seen.transcript.len() > 40, "{} steps", seen.transcript.len());
+    assert!(seen.transcript.len() > 35, "{} steps", seen.transcript.len());
     for (step, expected) in seen.transcript.iter().zip(&expected.transcript) {
         assert_eq!(step, expected);
     }
@@ -31,6 +31,11 @@ async fn the_python_client_lives_its_whole_life_as_with_one_server() {
 #[tokio::test]
 async fn the_node_client_lives_its_whole_life_as_with_one_server() {
     sees_the_same(OfficialClient::Node, false).await;
+}
+
+#[tokio::test]
+async fn the_rust_client_lives_its_whole_life_as_with_one_server() {
+    sees_the_same(OfficialClient::Rust, false).await;
 }
 
 #[tokio::test]

@@ -11,6 +11,8 @@ use super::places;
 pub enum OfficialClient {
     Python,
     Node,
+    /// Knows no reset.
+    Rust,
 }
 
 /// How a life cycle ended.
@@ -37,11 +39,13 @@ impl OfficialClient {
         let mut command = match self {
             Self::Python => Command::new(places::python()),
             Self::Node => Command::new("node"),
+            Self::Rust => Command::new(rust_lifecycle()),
         };
-        command.arg(match self {
-            Self::Python => clients.join("python_lifecycle.py"),
-            Self::Node => node_modules().join("lifecycle.mjs"),
-        });
+        match self {
+            Self::Python => _ = command.arg(clients.join("python_lifecycle.py")),
+            Self::Node => _ = command.arg(node_modules().join("lifecycle.mjs")),
+            Self::Rust => {}
+        }
         command.arg(url);
         if reset {
             command.arg("--reset");
@@ -68,4 +72,20 @@ fn node_modules() -> PathBuf {
         directory
     };
     DIRECTORY.get_or_init(install).clone()
+}
+
+/// The program over the `chroma` crate. It is built apart from ours, with a target directory of its own.
+fn rust_lifecycle() -> PathBuf {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    let build = || {
+        let package = places::repository().join("tests/clients/rust");
+        let target = places::repository().join("target/clients-rust");
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["build", "--quiet", "--locked", "--manifest-path"]).arg(package.join("Cargo.toml"));
+        cargo.env("CARGO_TARGET_DIR", &target).env("PROTOC", package.join("protoc"));
+        let done = cargo.output().unwrap_or_else(|error| panic!("cannot run cargo: {error}"));
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        target.join("debug/rust-lifecycle")
+    };
+    PROGRAM.get_or_init(build).clone()
 }
