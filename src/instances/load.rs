@@ -33,6 +33,8 @@ pub struct Offer {
     pub admits: bool,
     /// Share of the reads that it should get, in (0, 1]; less than 1 shortly after it came back.
     pub share: f64,
+    /// Reads under way there.
+    pub in_flight: u32,
     /// How long one more read would take there, by what is under way and how long answers took.
     pub expected_us: f64,
 }
@@ -62,6 +64,7 @@ impl Load {
         Offer {
             admits: self.breaker.admits(now_ms),
             share: self.share(now_ms),
+            in_flight: self.in_flight,
             expected_us: f64::from(self.in_flight + 1) * self.mean_us(now_ms),
         }
     }

@@ -75,10 +75,21 @@ async fn a_large_answer_that_breaks_off_is_aborted_and_never_ended_cleanly() {
     };
     let whole = api.http.send(get()).await.expect("an answer").expect(200).body.len();
     assert!(whole > 2_000_000, "{whole}");
-    spoil_reads(&cluster.proxies, 1, &Fault::ResetAfter(1_000_000));
-    let error = api.http.send(get()).await.expect_err("an answer that breaks off is no answer");
-    assert!(!error.contains("no answer within"), "aborted at once: {error}");
-    cluster.proxies.iter().for_each(Proxy::clear);
+    // A reset also takes what was sent and not received yet; where too little came to have begun the answer to the
+    // client, it is asked for elsewhere.
+    let mut aborted = 0;
+    for _ in 0..20 {
+        spoil_reads(&cluster.proxies, 1, &Fault::ResetAfter(1_000_000));
+        match api.http.send(get()).await {
+            Ok(answer) => assert_eq!(answer.expect(200).body.len(), whole, "never a part for the whole"),
+            Err(error) => {
+                assert!(!error.contains("no answer within"), "aborted at once: {error}");
+                aborted += 1;
+            }
+        }
+        cluster.proxies.iter().for_each(Proxy::clear);
+    }
+    assert!(aborted > 0, "nothing broke off");
     assert_eq!(api.http.send(get()).await.expect("an answer").expect(200).body.len(), whole);
 }
 

@@ -6,7 +6,9 @@ use crate::chroma::ids::InstanceId;
 use crate::delivery::handle::ReadPermit;
 use crate::instances::load::Offer;
 
-/// An instance is overloaded where an answer is expected later than this many times the best other one ...
+/// An instance is overloaded where this many reads are under way: one that is merely slow keeps its queries ...
+const OVERLOADED_READS: u32 = 8;
+/// ... and where an answer is expected later than this many times the best other one ...
 const OVERLOADED_FACTOR: f64 = 3.0;
 /// ... and this much: small differences are not worth a change of the instance.
 const OVERLOADED_US: f64 = 20_000.0;
@@ -47,7 +49,8 @@ fn best<'a>(key: u64, offers: impl Iterator<Item = &'a (InstanceId, Offer)> + Cl
     let preferred = offers.clone().max_by(by_score)?;
     let quickest = offers.min_by(by_time)?;
     let bearable_us = OVERLOADED_US + OVERLOADED_FACTOR * quickest.1.expected_us;
-    let chosen = if preferred.1.expected_us > bearable_us { quickest } else { preferred };
+    let overloaded = preferred.1.in_flight >= OVERLOADED_READS && preferred.1.expected_us > bearable_us;
+    let chosen = if overloaded { quickest } else { preferred };
     Some(chosen.0)
 }
 
@@ -65,7 +68,8 @@ fn score(key: u64, instance: InstanceId, share: f64) -> f64 {
 mod tests {
     use super::*;
 
-    const FINE: Offer = Offer { admits: true, share: 1.0, expected_us: 1_000.0 };
+    const FINE: Offer = Offer { admits: true, share: 1.0, in_flight: 0, expected_us: 1_000.0 };
+    const BUSY: Offer = Offer { in_flight: OVERLOADED_READS, ..FINE };
 
     fn permit(quiet: &[u8], busy: &[u8]) -> ReadPermit {
         let ids = |numbers: &[u8]| numbers.iter().copied().map(InstanceId).collect();
@@ -128,12 +132,11 @@ mod tests {
 
     #[test]
     fn an_overloaded_one_gives_its_queries_away() {
-        assert!(of_the_first(Offer { expected_us: 30_000.0, ..FINE }).is_empty());
-        assert_eq!(
-            of_the_first(Offer { expected_us: 15_000.0, ..FINE }),
-            of_the_first(FINE),
-            "not for little"
-        );
+        assert!(of_the_first(Offer { expected_us: 30_000.0, ..BUSY }).is_empty());
+        let little = Offer { expected_us: 15_000.0, ..BUSY };
+        assert_eq!(of_the_first(little), of_the_first(FINE), "not for little");
+        let slow = Offer { expected_us: 900_000.0, ..FINE };
+        assert_eq!(of_the_first(slow), of_the_first(FINE), "slow alone is no overload");
     }
 
     #[test]
