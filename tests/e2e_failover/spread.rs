@@ -61,7 +61,10 @@ async fn an_instance_that_fails_reads_is_left_alone_and_then_tried_again() {
     );
 
     world.proxies[0].clear();
+    let mut rounds = 0;
     while world.status(0).await["breaker"] != "closed" {
+        rounds += 1;
+        assert!(rounds < 1_000, "it is never tried again");
         read_all(&world, &docs, 10).await;
     }
     let answered = read_all(&world, &docs, 100).await;
@@ -79,5 +82,9 @@ async fn one_that_came_back_begins_with_a_smaller_share() {
     world.await_up(2);
     let (stayed, returned) = (world.status(0).await, world.status(1).await);
     assert!(returned["read_share"].as_f64() < stayed["read_share"].as_f64(), "{returned}");
-    while read_all(&world, &docs, 20).await.len() < 2 {}
+    let mut rounds = 0;
+    while read_all(&world, &docs, 20).await.len() < 2 {
+        rounds += 1;
+        assert!(rounds < 500, "it gets no reads");
+    }
 }
