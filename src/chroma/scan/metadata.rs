@@ -1,10 +1,12 @@
 //! Metadata of records: what is certainly fine, and what would stop a server from writing.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::super::error::ApiError;
-use super::super::json::{each, each_member};
+use super::super::json::{Text, each, each_member};
 use super::number::{self, Number};
 use super::text;
 
@@ -41,22 +43,28 @@ pub(super) fn scan(json: &str, nulls: bool, extra_rows: usize) -> Option<Metadat
 }
 
 fn scan_record(json: &str, nulls: bool, extra_rows: usize, all: &mut Metadatas) -> bool {
-    let (mut keys, mut elements) = (0, 0);
+    let mut members = Vec::new();
     let readable = each_member(json, |key, value: &RawValue| {
-        keys += 1;
         let value = Value::of(value.get());
+        all.readable &= value.is_readable(nulls);
+        if let Some(error) = refuse_member(&key, &value) {
+            all.harmful.get_or_insert(error);
+        }
+        members.push((key, value));
+    });
+    keep_last(&mut members);
+    let mut elements = 0;
+    for (key, value) in &members {
         if let Value::List { elements: more, .. } = value {
             elements += more;
         }
-        all.readable &= value.is_readable(nulls);
         all.sound &= !key.is_empty() && !key.starts_with(['#', '$']) && value.is_sound(nulls);
-        if value == Value::Sparse {
-            all.sparse.get_or_insert_with(|| ApiError::sparse_vector(&key));
-        } else if let Some(error) = refuse_member(&key, &value) {
-            all.harmful.get_or_insert(error);
+        if *value == (Value::Sparse { valid: true }) {
+            all.sparse.get_or_insert_with(|| ApiError::sparse_vector(key));
         }
-    });
-    for (what, rows) in [("keys, document and URI", keys + extra_rows), ("list elements", elements)] {
+    }
+    for (what, rows) in [("keys, document and URI", members.len() + extra_rows), ("list elements", elements)]
+    {
         if rows > MAX_METADATA_ROWS {
             all.harmful.get_or_insert_with(|| {
                 ApiError::invalid(format!(
@@ -66,6 +74,13 @@ fn scan_record(json: &str, nulls: bool, extra_rows: usize, all: &mut Metadatas) 
         }
     }
     readable
+}
+
+/// Of members with the same key Chroma reads each, and keeps the last.
+fn keep_last(members: &mut Vec<(Cow<'_, str>, Value)>) {
+    members.reverse();
+    members.sort_by(|(one, _), (other, _)| one.cmp(other));
+    members.dedup_by(|(later, _), (kept, _)| later == kept);
 }
 
 fn refuse_member(key: &str, value: &Value) -> Option<ApiError> {
@@ -88,8 +103,15 @@ enum Value {
     Bool,
     Number(Number),
     Null,
-    List { elements: usize, sound: bool, readable: bool },
-    Sparse,
+    List {
+        elements: usize,
+        sound: bool,
+        readable: bool,
+    },
+    /// `valid` where Chroma does not refuse it for its content, before it finds that it can't store it.
+    Sparse {
+        valid: bool,
+    },
     Other,
 }
 
@@ -100,8 +122,8 @@ impl Value {
             Some(b't' | b'f') => Self::Bool,
             Some(b'n') => Self::Null,
             Some(b'[') => Self::of_list(json),
-            Some(b'{') if is_sparse_vector(json) => Self::Sparse,
-            Some(b'{') | None => Self::Other,
+            Some(b'{') => sparse_vector(json).map_or(Self::Other, |valid| Self::Sparse { valid }),
+            None => Self::Other,
             Some(_) => Self::Number(number::classify(json)),
         }
     }
@@ -129,7 +151,7 @@ impl Value {
 
     fn is_readable(&self, nulls: bool) -> bool {
         match self {
-            Self::Text | Self::Bool | Self::Number(_) | Self::Sparse => true,
+            Self::Text | Self::Bool | Self::Number(_) | Self::Sparse { .. } => true,
             Self::Null => nulls,
             Self::List { readable, .. } => *readable,
             Self::Other => false,
@@ -142,23 +164,25 @@ impl Value {
             Self::Number(number) => *number != Number::Doubtful,
             Self::Null => nulls,
             Self::List { sound, .. } => *sound,
-            Self::Sparse | Self::Other => false,
+            Self::Sparse { .. } | Self::Other => false,
         }
     }
 }
 
-/// True for what Chroma takes as a sparse vector.
-fn is_sparse_vector(json: &str) -> bool {
+/// Whether an object that Chroma reads as a sparse vector is a valid one; `None` for other objects.
+fn sparse_vector(json: &str) -> Option<bool> {
     #[derive(Deserialize)]
-    struct Sparse {
+    struct Sparse<'a> {
         #[serde(rename = "#type")]
         kind: Option<String>,
         indices: Vec<u32>,
         values: Vec<f32>,
+        #[serde(borrow)]
+        tokens: Option<Vec<Text<'a>>>,
     }
-    serde_json::from_str::<Sparse>(json).is_ok_and(|sparse| {
-        sparse.kind.is_none_or(|kind| kind == "sparse_vector")
-            && sparse.indices.len() == sparse.values.len()
-            && sparse.indices.is_sorted_by(|a, b| a < b)
-    })
+    let sparse = serde_json::from_str::<Sparse<'_>>(json).ok()?;
+    let ours = sparse.kind.is_none_or(|kind| kind == "sparse_vector");
+    let lengths = sparse.indices.len() == sparse.values.len()
+        && sparse.tokens.is_none_or(|tokens| tokens.len() == sparse.indices.len());
+    ours.then(|| lengths && sparse.indices.is_sorted_by(|a, b| a < b))
 }

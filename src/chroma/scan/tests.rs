@@ -82,6 +82,7 @@ fn what_might_be_refused_is_not_provable() {
         with_metadata(r#"{"a":1e400}"#),
         with_metadata(r#"{"a":{}}"#),
         with_metadata(r#"{"a":[1,"b"]}"#),
+        with_metadata(r#"{"a":{"indices":[2,1],"values":[1,2]}}"#),
         with_metadata(r#"{"a":[null]}"#),
         with_metadata(r#"{"a":"\ud800"}"#),
     ] {
@@ -103,6 +104,23 @@ fn chromas_own_refusals_that_would_fix_the_dimension_are_ours() {
         sparse,
         (501, "Unimplemented: Sparse vector is not supported for local chroma: sv".to_owned())
     );
+}
+
+#[test]
+fn of_repeated_metadata_keys_the_last_counts_and_each_must_be_readable() {
+    for (metadata, readable) in [
+        (r#"{"k":{"indices":[1],"values":[1]},"k":1}"#, true),
+        (r#"{"k":{"indices":[2,1],"values":[1,2]},"k":1}"#, true),
+        (r#"{"k":{"indices":[1],"values":[1,2],"tokens":["a"]},"\u006b":1}"#, true),
+        (r#"{"k":{"indices":[1],"values":[1],"tokens":[5]},"k":1}"#, false),
+        (r##"{"k":{"#type":"other","indices":[1],"values":[1]},"k":1}"##, false),
+        (r#"{"k":[1,"a"],"k":1}"#, false),
+    ] {
+        let write = add(&with_metadata(metadata));
+        assert_eq!((write.provable, write.ids.is_some()), (readable, readable), "{metadata}");
+    }
+    let last = r#"{"k":1,"k":{"indices":[1],"values":[1]}}"#;
+    assert_eq!(refused(RecordKind::Add, &with_metadata(last)).0, 501);
 }
 
 #[test]
