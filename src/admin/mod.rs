@@ -1,4 +1,7 @@
 //! What operators talk to: health, status, mappings, and the fate of writes.
+//!
+//! All of it is served on the socket of the command line, which only the owner of the data directory can open. Where
+//! clients come in everything can be seen, and under `/admin/` nothing changed: nobody there has to say who he is.
 
 mod cancel;
 mod health;
@@ -6,6 +9,7 @@ mod legacy;
 mod mappings;
 mod metrics;
 mod reload;
+pub mod socket;
 pub mod status;
 mod time;
 mod transactions;
@@ -13,15 +17,18 @@ mod transactions;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
-use axum::response::Response;
-use axum::routing::get;
+use axum::extract::{Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get};
+use http::Method;
 use serde::Serialize;
 
-use crate::gateway::{self, AppState};
+use crate::chroma::error::{ApiError, FORBIDDEN, NOT_FOUND};
+use crate::gateway::{self, AppState, Code, Refusal};
 use status::Status;
 
-/// The operators' routes: merged with the gateway's for clients, alone on the socket of the command line.
+/// The operators' routes, for the socket of the command line.
 pub fn router(state: AppState) -> Router {
     let metered = (state.clone(), Arc::new(metrics::CpuMeter::new()));
     Router::new()
@@ -30,8 +37,29 @@ pub fn router(state: AppState) -> Router {
         .route("/wal/status", get(show_wal_status))
         .route("/collection/mappings", get(mappings::mappings))
         .route("/transactions/{id}", get(transactions::transaction).delete(cancel::cancel))
+        .route("/admin/{*path}", any(unknown_path))
         .with_state(state)
         .merge(Router::new().route("/metrics", get(metrics::metrics)).with_state(metered))
+}
+
+/// The same for where clients come in: what would change something under `/admin/` is refused.
+pub fn public_router(state: AppState) -> Router {
+    router(state).route_layer(middleware::from_fn(refuse_changes))
+}
+
+async fn refuse_changes(request: Request, next: Next) -> Response {
+    let changes = ![Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method());
+    if changes && request.uri().path().starts_with("/admin/") {
+        let words = "This is taken on the socket of the command line only, admin.sock in the data directory: use the \
+                     command isochrome on the machine itself, or curl --unix-socket";
+        return Refusal::own(Code::SocketOnly, ApiError::new(403, FORBIDDEN, words)).into_response();
+    }
+    next.run(request).await
+}
+
+async fn unknown_path(request: Request) -> Response {
+    let path = request.uri().path();
+    Refusal::from(ApiError::new(404, NOT_FOUND, format!("There is no {path}"))).into_response()
 }
 
 async fn show_status(State(app): State<AppState>) -> Response {

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 /// `error` strings that the official clients know.
 pub const INVALID_ARGUMENT: &str = "InvalidArgumentError";
+pub const FORBIDDEN: &str = "AuthorizationError";
 pub const NOT_FOUND: &str = "NotFoundError";
 pub const INTERNAL: &str = "InternalError";
 pub const CHROMA: &str = "ChromaError";

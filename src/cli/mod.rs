@@ -6,6 +6,7 @@ pub mod config;
 pub mod log;
 mod reload;
 pub mod serve;
+mod socket;
 pub mod status;
 
 use std::ffi::OsString;

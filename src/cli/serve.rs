@@ -1,11 +1,10 @@
 //! `isochrome serve`: the story of the process, from the configuration to the last flush.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -84,19 +83,18 @@ async fn serve_instances(
     let running = ready.run(settings(config, instances.len()), config.health.interval);
     let state = Gateway::new(running.replication.clone(), config);
     let reloading = tokio::spawn(reloading.run(config.clone(), state.clone()));
-    let admin_socket = config.data_dir.join("admin.sock");
-    let admin_listener = bind_admin(&admin_socket)?;
+    let admin_listener = admin::socket::bind(&config.data_dir)?;
     welcome(config, &instances);
     let until = |mut stop: watch::Receiver<bool>| async move { _ = stop.wait_for(|stop| *stop).await };
     let admin = axum::serve(admin_listener, admin::router(state.clone()));
     let admin = tokio::spawn(admin.with_graceful_shutdown(until(stop.clone())).into_future());
-    let router = gateway::router(state.clone(), &config.http.cors_allow_origins).merge(admin::router(state));
+    let router =
+        gateway::router(state.clone(), &config.http.cors_allow_origins).merge(admin::public_router(state));
     let server = gateway::listener::serve(listener, router, config.http.clone(), stop.clone());
     let server = tokio::spawn(server);
     until(stop).await;
     reloading.abort();
-    shut_down(server, admin, running).await;
-    _ = std::fs::remove_file(admin_socket);
+    shut_down(config, server, admin, running).await;
     Ok(())
 }
 
@@ -104,7 +102,7 @@ type Server = tokio::task::JoinHandle<()>;
 type Admin = tokio::task::JoinHandle<std::io::Result<()>>;
 
 /// Stops in order: no new requests, those under way until the deadline, then the log.
-async fn shut_down(server: Server, admin: Admin, running: Running) {
+async fn shut_down(config: &Config, server: Server, admin: Admin, running: Running) {
     tracing::info!("stopping: finishing what is under way");
     let abort = server.abort_handle();
     if tokio::time::timeout(DRAIN, server).await.is_err() {
@@ -112,6 +110,8 @@ async fn shut_down(server: Server, admin: Admin, running: Running) {
         abort.abort();
     }
     admin.abort();
+    // Before the lock is given back: then it might be another process's.
+    _ = std::fs::remove_file(admin::socket::path(&config.data_dir));
     running.stop().await;
     tracing::info!("the log is flushed and closed");
 }
@@ -182,18 +182,6 @@ async fn bind(listen: SocketAddr) -> Result<TcpListener, String> {
                 format!("can't listen on {listen}: {error}; choose another address with --listen")
             })
     })
-}
-
-/// The command line's way in: a socket that only this user can open. One that a killed process left is replaced; the
-/// data directory's lock tells that nobody uses it.
-fn bind_admin(path: &Path) -> Result<UnixListener, String> {
-    use std::os::unix::fs::PermissionsExt;
-    _ = std::fs::remove_file(path);
-    let bound = UnixListener::bind(path).and_then(|listener| {
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
-        Ok(listener)
-    });
-    bound.map_err(|error| format!("can't open {}: {error}", path.display()))
 }
 
 /// Turns true on Ctrl-C and SIGTERM.

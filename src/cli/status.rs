@@ -3,14 +3,10 @@
 use std::path::Path;
 
 use bytes::Bytes;
-use http::{Request, header};
-use http_body_util::{BodyExt, Empty};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use http::Method;
 use serde_json::Value;
-use tokio::net::UnixStream;
 
-use super::Exit;
+use super::{Exit, socket};
 
 /// Prints the status as text, or as the JSON that it is made from.
 #[expect(
@@ -19,40 +15,27 @@ use super::Exit;
     reason = "the answer to the person who started the command"
 )]
 pub async fn status(data_dir: &Path, json: bool) -> Exit {
-    let socket = data_dir.join("admin.sock");
-    let answer = match ask(&socket).await {
-        Ok(answer) => answer,
-        Err(reason) => {
-            eprintln!(
-                "No Isochrome answers on {}: {reason}.\nIs it running, with this --data-dir?",
-                socket.display()
-            );
+    let reply = match socket::ask(data_dir, Method::GET, "/status", Bytes::new()).await {
+        Ok(reply) => reply,
+        Err(no_answer) => {
+            eprintln!("{no_answer}");
             return Exit::Failed;
         }
     };
     if json {
-        println!("{}", String::from_utf8_lossy(&answer));
+        println!("{}", String::from_utf8_lossy(&reply.body));
         return Exit::Well;
     }
-    match serde_json::from_slice::<Value>(&answer) {
+    match socket::read::<Value>(&reply) {
         Ok(value) => {
             println!("{}", text(&value));
             Exit::Well
         }
-        Err(error) => {
-            eprintln!("The answer can't be read: {error}.");
+        Err(reason) => {
+            eprintln!("{reason}");
             Exit::Failed
         }
     }
-}
-
-async fn ask(socket: &Path) -> Result<Bytes, Box<dyn std::error::Error>> {
-    let stream = UnixStream::connect(socket).await?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    tokio::spawn(connection);
-    let request = Request::get("/status").header(header::HOST, "isochrome").body(Empty::<Bytes>::new())?;
-    let response = sender.send_request(request).await?;
-    Ok(response.into_body().collect().await?.to_bytes())
 }
 
 /// The figures that one looks for first, a line each.

@@ -48,6 +48,8 @@ pub enum Code {
     UnknownTransaction,
     /// The name is ours.
     Reserved,
+    /// An operator's change came where clients come in.
+    SocketOnly,
     /// The request's body is in an encoding that we don't take.
     UnsupportedEncoding,
     /// The request's body came too slowly.
@@ -93,6 +95,7 @@ impl Code {
             Self::InvalidTransactionId => "INVALID_TRANSACTION_ID",
             Self::UnknownTransaction => "UNKNOWN_TRANSACTION",
             Self::Reserved => "RESERVED",
+            Self::SocketOnly => "SOCKET_ONLY",
             Self::UnsupportedEncoding => "UNSUPPORTED_ENCODING",
             Self::SlowBody => "SLOW_BODY",
         }

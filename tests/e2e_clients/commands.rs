@@ -1,8 +1,10 @@
 //! `isochrome check` and `isochrome status`.
 
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use serde_json::Value;
+use http::Method;
+use serde_json::{Value, json};
 
 use crate::cluster::Cluster;
 use crate::support::chroma::Chroma;
@@ -98,4 +100,31 @@ async fn status_shows_the_running_process() {
     let (code, out, err) = run(&["status", "--data-dir", &data]);
     assert_eq!((code, out.as_str()), (1, ""));
     assert!(err.contains("No Isochrome answers") && err.contains("Is it running"), "{err}");
+}
+
+#[tokio::test]
+async fn operators_change_things_on_the_private_socket_only() {
+    let mut cluster = Cluster::start();
+    let socket = cluster.isochrome.data().join("admin.sock");
+    let mode = std::fs::metadata(&socket).expect("the socket").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    for method in [Method::POST, Method::PUT, Method::DELETE] {
+        let url = format!("{}/admin/anything", cluster.isochrome.url());
+        let refused = cluster.api().http.call(method.clone(), &url, Some(&json!({}))).await.expect(403);
+        assert_eq!(refused.header("isochrome-error"), Some("SOCKET_ONLY"));
+        let said = refused.json()["message"].as_str().expect("words").to_owned();
+        assert!(said.contains("admin.sock") && said.contains("isochrome"), "{said}");
+        cluster.isochrome.on_socket(method, "/admin/anything", Some(&json!({}))).await.expect(404);
+    }
+    // What can be seen is the same on both.
+    cluster.page("/admin/anything").await.expect(404);
+    cluster.isochrome.on_socket(Method::GET, "/status", None).await.expect(200);
+
+    // A killed process leaves its socket, which the next start replaces; a stopped one leaves none.
+    cluster.isochrome.kill();
+    assert!(socket.exists());
+    cluster.isochrome.restart();
+    cluster.isochrome.on_socket(Method::GET, "/status", None).await.expect(200);
+    cluster.isochrome.terminate(crate::cluster::PATIENCE);
+    assert!(!socket.exists());
 }

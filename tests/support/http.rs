@@ -2,15 +2,18 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request};
 use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http1;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::Value;
+use tokio::net::UnixStream;
 
 /// One whole answer.
 #[derive(Clone, Debug)]
@@ -118,6 +121,18 @@ impl Default for Http {
     fn default() -> Self {
         Self::new(Duration::from_secs(60))
     }
+}
+
+/// Sends a request over a Unix socket, on a connection of its own.
+pub async fn over_socket(socket: &Path, request: Request<Bytes>) -> Result<Answer, String> {
+    let stream = UnixStream::connect(socket).await.map_err(|error| describe(&error))?;
+    let opened = http1::handshake(TokioIo::new(stream)).await;
+    let (mut sender, connection) = opened.map_err(|error| describe(&error))?;
+    tokio::spawn(connection);
+    let answer = sender.send_request(request.map(Full::new)).await.map_err(|error| describe(&error))?;
+    let (head, body) = answer.into_parts();
+    let body = body.collect().await.map_err(|error| describe(&error))?.to_bytes();
+    Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })
 }
 
 /// A request with an optional JSON body.

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use http::Method;
 use serde_json::Value;
 
 use super::chroma::Chroma;
-use super::http::probe;
+use super::http::{Answer, over_socket, probe, request};
 use super::places;
 use super::process::{End, Process, Signal};
 
@@ -110,6 +111,12 @@ impl Isochrome {
     /// Its data directory.
     pub fn data(&self) -> PathBuf {
         self.directory.join("data")
+    }
+
+    /// What it answers on the socket of the command line; panics when there is no answer.
+    pub async fn on_socket(&self, method: Method, path: &str, body: Option<&Value>) -> Answer {
+        let answer = over_socket(&self.data().join("admin.sock"), request(method, path, body)).await;
+        answer.unwrap_or_else(|error| panic!("{path} on the socket: {error}"))
     }
 
     /// Everything that it has logged, over all its starts.
