@@ -13,6 +13,7 @@ use super::lock::{self, DirLock};
 use super::options::WalOptions;
 use super::readers::{self, Readers};
 use super::record::brief::{Brief, Ruling};
+use super::record::rebuild::StoredRebuild;
 use super::record::{Answer, Lane, Lsn};
 use super::scan::{self, Scanned};
 use super::segment;
@@ -48,6 +49,10 @@ pub struct Recovered {
     /// Changes that make the catalog out of a fresh one.
     pub changes: Vec<CatalogChange>,
     pub divergent: Vec<(Lane, InstanceId, String)>,
+    /// Rebuilds of some of those that are under way.
+    pub rebuilds: Vec<StoredRebuild>,
+    /// Instances that lost their state, with what tells it.
+    pub lost: Vec<(InstanceId, String)>,
     pub suspects: Vec<(Lsn, InstanceId, Answer)>,
     /// All instances that the directory ever knew, by number.
     pub instances: Vec<Instance>,
@@ -205,6 +210,8 @@ fn recovered(
         positions: state.positions()?,
         changes: state.changes()?,
         divergent: state.divergent()?,
+        rebuilds: state.rebuilds()?,
+        lost: state.lost()?,
         instances,
     })
 }

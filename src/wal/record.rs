@@ -5,12 +5,14 @@
 //! last checkpoint gives the state before a crash.
 
 pub mod brief;
+pub mod rebuild;
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use wincode::{SchemaRead, SchemaWrite};
 
+use self::rebuild::RebuildStep;
 use crate::catalog::change::CatalogChange;
 use crate::chroma::ids::{CollectionId, InstanceId};
 
@@ -286,5 +288,17 @@ pub enum Record {
     Marker {
         instance: InstanceId,
         counter: u64,
+    },
+    /// The rebuild of a divergent lane on an instance came this far.
+    Rebuild {
+        lane: Lane,
+        instance: InstanceId,
+        step: RebuildStep,
+    },
+    /// The instance lost what it had acknowledged: every lane with a copy there is divergent there, and it does not
+    /// carry our marker.
+    Lost {
+        instance: InstanceId,
+        reason: String,
     },
 }

@@ -3,10 +3,11 @@
 use rusqlite::{Transaction, params};
 
 use super::transactions::{self, StoredTransaction, TransactionState};
-use super::{State, catalog, set_meta};
+use super::{State, catalog, rebuild, set_meta};
+use crate::chroma::ids::InstanceId;
 use crate::wal::codec::encode;
 use crate::wal::error::LogError;
-use crate::wal::record::{Decision, Lsn, Outcome, Record};
+use crate::wal::record::{Decision, Lane, Lsn, Outcome, Record};
 
 /// A record as the segments hold it; an entry's body is left empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,6 +77,7 @@ fn apply(
             }
         }
         Record::Divergent { lane, instance, reason } => {
+            rebuild::give_up(conn, lane, *instance)?;
             conn.execute(
                 "INSERT OR REPLACE INTO divergent VALUES (?1, ?2, ?3)",
                 params![encode(lane)?, instance.0, reason],
@@ -90,7 +92,10 @@ fn apply(
         }
         Record::Joined { instance } => {
             conn.execute("UPDATE instance SET joined = 1 WHERE number = ?1", [instance.0])?;
+            rebuild::found(conn, *instance)?;
         }
+        Record::Rebuild { lane, instance, step } => rebuild::apply(conn, lane, *instance, step)?,
+        Record::Lost { instance, reason } => rebuild::lose(conn, *instance, reason)?,
         Record::Marker { instance, counter } => {
             conn.execute("UPDATE instance SET marker = ?2 WHERE number = ?1", params![instance.0, counter])?;
         }
@@ -104,11 +109,7 @@ fn apply_outcome(
     at_ms: u64,
     is_live: &dyn Fn(Lsn) -> bool,
 ) -> Result<(), LogError> {
-    let mut position = conn.prepare_cached(
-        "INSERT INTO position VALUES (?1, ?2, ?3)
-         ON CONFLICT DO UPDATE SET applied = max(applied, excluded.applied)",
-    )?;
-    position.execute(params![encode(&outcome.lane)?, outcome.instance.0, outcome.applied.0])?;
+    advance(conn, &outcome.lane, outcome.instance, outcome.applied)?;
     let mut decide = conn.prepare_cached("INSERT OR IGNORE INTO decision VALUES (?1, ?2)")?;
     for Decision { lsn, verdict } in &outcome.decisions {
         if is_live(*lsn) {
@@ -119,4 +120,19 @@ fn apply_outcome(
         transactions::answer(conn, *lsn, state, Some(at_ms), verdict.answer())?;
     }
     outcome.changes.iter().try_for_each(|change| catalog::apply(conn, change))
+}
+
+/// Moves an applied position, never back.
+pub(super) fn advance(
+    conn: &Transaction<'_>,
+    lane: &Lane,
+    instance: InstanceId,
+    applied: Lsn,
+) -> Result<(), LogError> {
+    let mut position = conn.prepare_cached(
+        "INSERT INTO position VALUES (?1, ?2, ?3)
+         ON CONFLICT DO UPDATE SET applied = max(applied, excluded.applied)",
+    )?;
+    position.execute(params![encode(lane)?, instance.0, applied.0])?;
+    Ok(())
 }

@@ -126,6 +126,7 @@ impl State {
             if !living.contains(&decode::<Lane>(&key)?) {
                 change.execute("DELETE FROM position WHERE lane = ?1", [&key])?;
                 change.execute("DELETE FROM divergent WHERE lane = ?1", [&key])?;
+                change.execute("DELETE FROM rebuild WHERE lane = ?1", [&key])?;
             }
         }
         Ok(change.commit()?)

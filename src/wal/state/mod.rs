@@ -4,6 +4,7 @@
 mod apply;
 mod catalog;
 mod load;
+mod rebuild;
 mod transactions;
 
 use std::path::{Path, PathBuf};
@@ -22,7 +23,7 @@ pub use load::Instance;
 pub use transactions::{StoredTransaction, TransactionState, find};
 
 /// Version of `state.db`, in SQLite's `user_version`.
-pub const STATE_FORMAT: u32 = 1;
+pub const STATE_FORMAT: u32 = 2;
 
 const SCHEMA: &str = "
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -72,6 +73,7 @@ impl State {
             .map_err(|error| storage(error.into()))?;
         match format {
             STATE_FORMAT => {}
+            1 => rebuild::migrate(&conn, STATE_FORMAT).map_err(storage)?,
             0 if has_segments => {
                 return Err(OpenError::Damaged {
                     dir: dir.to_owned(),
@@ -136,6 +138,7 @@ pub fn connect(path: &Path) -> Result<Connection, LogError> {
 fn initialise(conn: &Connection, dir: &Path, cluster: &str) -> Result<(), LogError> {
     let make = conn.unchecked_transaction()?;
     make.execute_batch(SCHEMA)?;
+    make.execute_batch(rebuild::SCHEMA)?;
     make.execute("INSERT INTO meta VALUES ('cluster', ?1)", [cluster])?;
     make.execute("INSERT INTO meta VALUES ('covered_seq', 0), ('last_lsn', 0)", [])?;
     make.pragma_update(None, "user_version", STATE_FORMAT)?;

@@ -32,15 +32,27 @@ fn logged(dir: &Path, body: Vec<u8>) {
 fn a_newer_format_is_refused_in_words() {
     let dir = tempfile::tempdir().unwrap();
     logged(dir.path(), vec![1]);
-    for path in [dir.path().join("state.db"), only_segment(dir.path())] {
+    for (path, format) in [(dir.path().join("state.db"), 2), (only_segment(dir.path()), 1)] {
         let conn = Connection::open(&path).unwrap();
         conn.pragma_update(None, "user_version", 99).unwrap();
         let error = error(dir.path());
-        assert!(matches!(error, OpenError::Newer { found: 99, known: 1, .. }), "{error}");
+        assert!(matches!(error, OpenError::Newer { found: 99, known, .. } if known == format), "{error}");
         assert!(error.to_string().contains("use the newer version again"), "{error}");
-        conn.pragma_update(None, "user_version", 1).unwrap();
+        conn.pragma_update(None, "user_version", format).unwrap();
     }
     open(dir.path());
+}
+
+#[test]
+fn a_checkpoint_of_the_first_format_moves_itself_forward() {
+    let dir = tempfile::tempdir().unwrap();
+    logged(dir.path(), vec![1]);
+    let conn = Connection::open(dir.path().join("state.db")).unwrap();
+    conn.execute_batch("DROP TABLE rebuild; DROP TABLE lost; PRAGMA user_version = 1").unwrap();
+    for _ in 0..2 {
+        let log = open(dir.path());
+        assert_eq!((log.recovered.next_lsn, log.recovered.rebuilds.len()), (Lsn(2), 0));
+    }
 }
 
 #[test]

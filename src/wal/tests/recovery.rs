@@ -6,6 +6,7 @@ use crate::catalog::change::CatalogChange;
 use crate::chroma::ids::{CollectionId, InstanceId};
 use crate::wal::NewEntry;
 use crate::wal::record::brief::{Brief, Work};
+use crate::wal::record::rebuild::{RebuildStep, Stage, StoredRebuild};
 use crate::wal::record::{Lane, Lsn, Op, Outcome, Record};
 
 #[test]
@@ -24,6 +25,8 @@ fn every_kind_of_record_survives() {
         Record::Suspect { lsn: three, instance: InstanceId(0), answer: answer(500) },
         Record::Joined { instance: InstanceId(1) },
         Record::Marker { instance: InstanceId(1), counter: 42 },
+        rebuild(RebuildStep::Listed { from: one, name: "c".to_owned(), ids: 5 }),
+        rebuild(RebuildStep::Created { real_id: 9 }),
     ]);
     let crashed = as_after_a_crash(dir.path());
     for _ in 0..2 {
@@ -38,11 +41,79 @@ fn every_kind_of_record_survives() {
         assert_eq!(recovered.resolved[&two], ids);
         assert_eq!(recovered.positions, [(lane(), InstanceId(0), two), (lane(), InstanceId(1), one)]);
         assert_eq!(recovered.divergent, [(lane(), InstanceId(1), "its disk".to_owned())]);
+        let (instance, name, stage) = (InstanceId(1), "c".to_owned(), Stage::Created);
+        let wanted = StoredRebuild { lane: lane(), instance, from: one, name, ids: 5, stage };
+        assert_eq!((&recovered.rebuilds[..], &recovered.lost[..]), (&[wanted][..], &[][..]));
         assert_eq!(recovered.suspects, [(three, InstanceId(0), answer(500))]);
         let names: Vec<_> =
             recovered.instances.iter().map(|i| (i.name.as_str(), i.joined, i.marker_counter)).collect();
         assert_eq!(names, [("a", false, 0), ("b", true, 42)]);
     }
+}
+
+fn rebuild(step: RebuildStep) -> Record {
+    Record::Rebuild { lane: lane(), instance: InstanceId(1), step }
+}
+
+#[test]
+fn a_rebuild_that_ended_leaves_a_position_and_no_divergence() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    let lsn = log.log(1, "a");
+    log.note(vec![
+        Record::Divergent { lane: lane(), instance: InstanceId(1), reason: "its disk".to_owned() },
+        rebuild(RebuildStep::Listed { from: lsn, name: "c".to_owned(), ids: 0 }),
+        rebuild(RebuildStep::Copied),
+        rebuild(RebuildStep::Ended { applied: lsn }),
+    ]);
+    drop(log);
+    let recovered = &open(dir.path()).recovered;
+    assert_eq!((recovered.divergent.len(), recovered.rebuilds.len()), (0, 0));
+    assert_eq!(recovered.positions, [(lane(), InstanceId(1), lsn)]);
+}
+
+#[test]
+fn an_instance_that_lost_its_state_has_no_copy_and_no_marker_until_it_joins_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    let id = CollectionId(1);
+    let created = CatalogChange::CollectionCreated {
+        id,
+        tenant: "default_tenant".to_owned(),
+        database: "default_database".to_owned(),
+        name: "c".to_owned(),
+    };
+    let copies = (0..2).map(|n| CatalogChange::RealId { id, instance: InstanceId(n), real_id: 7 });
+    let changes = std::iter::once(created).chain(copies).collect();
+    let (lane, instance, why) = (Lane::Collection(id), InstanceId(1), "it is empty".to_owned());
+    log.note(vec![
+        Record::Joined { instance },
+        Record::Marker { instance, counter: 42 },
+        Record::Outcome(Outcome {
+            lane: lane.clone(),
+            instance,
+            applied: Lsn(1),
+            decisions: vec![],
+            changes,
+        }),
+        Record::Rebuild {
+            lane: lane.clone(),
+            instance,
+            step: RebuildStep::Listed { from: Lsn(1), name: "c".to_owned(), ids: 0 },
+        },
+        Record::Lost { instance, reason: why.clone() },
+    ]);
+    drop(log);
+    let log = open(dir.path());
+    assert_eq!(log.recovered.lost, [(instance, why.clone())]);
+    assert_eq!(log.recovered.divergent, [(lane, instance, why)]);
+    assert_eq!(log.recovered.rebuilds, []);
+    let known = &log.recovered.instances[1];
+    assert_eq!((known.joined, known.marker_counter), (false, 0));
+    log.note(vec![Record::Joined { instance }]);
+    drop(log);
+    let recovered = &open(dir.path()).recovered;
+    assert_eq!((recovered.lost.len(), recovered.divergent.len()), (0, 1));
 }
 
 /// A copy of the directory as a crash would leave it: the running log's files, as they are.
