@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run setup test lint simulate differential bench
+.PHONY: help run setup test lint simulate differential kills histories bench
 
 VENV := .venv
 NODE := tests/clients/node
@@ -12,6 +12,10 @@ RUST := tests/clients/rust
 ARGS ?=
 # How many random stories `make simulate` and `make differential` play, where it is not for them to say.
 SEEDS ?=
+# What `make kills` and `make histories` have done stands here, each in a file of its own; without it they begin anew.
+PROGRESS := $(CURDIR)/target/campaigns
+ROUNDS ?= 300
+HISTORIES ?= 300
 
 say = @printf '\n== %s\n' $(1)
 
@@ -58,6 +62,16 @@ simulate: ## Play SEEDS=N random stories in the simulator
 
 differential: setup ## Send SEEDS=N random stories to one Chroma server and to Isochrome
 	ISOCHROME_SEEDS=$(or $(SEEDS),2000) cargo test --test differential random -- --nocapture
+
+kills: setup ## Kill Isochrome ROUNDS=N times under load; goes on where it was ended
+	@mkdir -p $(PROGRESS)
+	ISOCHROME_ROUNDS=$(ROUNDS) ISOCHROME_PROGRESS=$(PROGRESS)/kills \
+		cargo test --test e2e_restart repeated_kill_9 -- --nocapture
+
+histories: setup ## Check HISTORIES=N histories with failover to be linearizable; goes on where it was ended
+	@mkdir -p $(PROGRESS)
+	ISOCHROME_HISTORIES=$(HISTORIES) ISOCHROME_PROGRESS=$(PROGRESS)/histories \
+		cargo test --test e2e_failover histories_of_reads_and_writes -- --nocapture
 
 bench: setup ## Measure, side by side with one Chroma server, HAProxy and nginx
 	@scripts/need optional:haproxy optional:nginx

@@ -5,12 +5,15 @@
 
 mod support;
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use support::api::{Api, records};
+use support::campaign;
 use support::chroma::Chroma;
 use support::compare::{Comparer, Difference};
+use support::history::{History, Step};
 use support::http::{Http, request};
 use support::load::{Job, Kind, Load};
 use support::process::End;
@@ -288,4 +291,81 @@ async fn a_client_that_meets_a_different_server_fails() {
         proxy.rule(Rule::once("/delete", Fault::Replace(wrong.clone())));
         assert!(!client.run(&proxy.url(), false).passed, "{client:?} did not notice a wrong answer");
     }
+}
+
+#[test]
+fn a_campaign_does_not_count_the_story_that_it_was_killed_in() {
+    assert_eq!(campaign::noted(""), 0);
+    assert_eq!(campaign::noted("10 77 fine\n8 78 fine\n10 79 fi"), 18);
+}
+
+/// What a single copy of a record does under calls that overlap, each taking effect somewhere in between.
+fn honest(random: &mut fastrand::Rng, history: &History) -> Option<u64> {
+    let mut value = None;
+    let mut open = VecDeque::new();
+    for number in 0..200 {
+        let step = match random.u8(..8) {
+            0 => Step::Add(number),
+            1 => Step::Update(number),
+            2 | 3 => Step::Put(number),
+            4 => Step::Delete,
+            _ => Step::Read(None),
+        };
+        let call = history.begin("one", step);
+        value = step.after(value);
+        // Of some nobody hears again.
+        if random.u8(..60) > 0 {
+            open.push_back((call, if matches!(step, Step::Read(_)) { Step::Read(value) } else { step }));
+        } else if matches!(step, Step::Read(_)) {
+            history.withdraw(&call);
+        }
+        while open.len() > 4 || (!open.is_empty() && random.bool()) {
+            let (call, step) = open.pop_front().expect("one is open");
+            history.end(&call, step);
+        }
+    }
+    for (call, step) in open {
+        history.end(&call, step);
+    }
+    value
+}
+
+#[test]
+fn honest_histories_pass_the_checker_and_a_planted_stale_read_does_not() {
+    for seed in 0..20 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let history = History::default();
+        let value = honest(&mut random, &history);
+        history.read("one", value);
+        assert_eq!(history.violation(), None, "seed {seed}");
+        history.write("one", Step::Put(1_000));
+        history.write("two", Step::Put(1));
+        history.write("one", Step::Put(1_001));
+        history.read("one", Some(1_001));
+        assert_eq!(history.violation(), None, "seed {seed}");
+        history.read("one", Some(1_000));
+        let violation = history.violation().expect("a stale read is a violation");
+        assert!(violation.starts_with("one is not linearizable"), "{violation}");
+    }
+}
+
+#[test]
+fn a_write_without_an_answer_may_take_effect_at_any_time_and_once() {
+    let lost = || {
+        let history = History::default();
+        history.write("one", Step::Put(1));
+        history.begin("one", Step::Put(2));
+        history
+    };
+    for shown in [vec![], vec![1, 1], vec![1, 2], vec![2, 2]] {
+        let history = lost();
+        for value in &shown {
+            history.read("one", Some(*value));
+        }
+        assert_eq!(history.violation(), None, "{shown:?}");
+    }
+    let history = lost();
+    history.read("one", Some(2));
+    history.read("one", Some(1));
+    assert!(history.violation().is_some(), "it went back");
 }

@@ -1,12 +1,13 @@
 //! Answers that are given again: as long as they are exact, and not a moment longer.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
 
 use crate::cluster::Cluster;
 use crate::support::api::{Api, records};
+use crate::support::history::{History, Step};
 use crate::support::http::Answer;
 
 async fn filled(api: &Api, name: &str) -> String {
@@ -106,66 +107,50 @@ async fn with_no_memory_for_it_nothing_is_kept() {
     assert_eq!((&stats["cache_hits"], &stats["cache_bytes"]), (&json!(0), &json!(0)));
 }
 
-/// A record that one writer counts up, with what is certain of it.
-#[derive(Default)]
-struct Register {
-    begun: AtomicI64,
-    acknowledged: AtomicI64,
-    /// The highest number that a read which has ended showed.
-    shown: AtomicI64,
-}
-
-/// A read of a register that one writer counts up may show what was acknowledged, or shown by a read that had ended,
-/// before it began, or a later number whose write had begun before it ended. With one writer to a record, that is all
-/// that linearizability asks.
-async fn read(api: &Api, id: &str, name: &str, register: &Register) -> bool {
-    let least = register.acknowledged.load(Ordering::SeqCst).max(register.shown.load(Ordering::SeqCst));
+async fn read(api: &Api, id: &str, name: &str, history: &History) -> bool {
+    let call = history.begin(name, Step::Read(None));
     let answer = api.post(id, "get", &json!({ "ids": [name], "include": ["metadatas"] })).await.success();
-    let most = register.begun.load(Ordering::SeqCst);
-    let shown = answer.json()["metadatas"][0]["n"].as_i64().expect("a number");
-    assert!(
-        (least..=most).contains(&shown),
-        "{name} is {shown}, and {least} to {most} were possible: {answer}"
-    );
-    register.shown.fetch_max(shown, Ordering::SeqCst);
+    history.end(&call, Step::Read(answer.json()["metadatas"][0]["n"].as_u64()));
     is_kept(&answer)
 }
 
-fn numbered(name: &str, n: i64) -> Value {
+async fn write(api: &Api, id: &str, name: &str, n: u64, history: &History) {
+    let call = history.begin(name, Step::Put(n));
+    api.post(id, "upsert", &numbered(name, n)).await.success();
+    history.end(&call, Step::Put(n));
+}
+
+fn numbered(name: &str, n: u64) -> Value {
     json!({ "ids": [name], "embeddings": [[0.1, 0.2, 0.3]], "metadatas": [{ "n": n }] })
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn reads_of_records_under_change_are_linearizable_with_kept_answers() {
-    const WRITES: i64 = 40;
+    const WRITES: u64 = 40;
     let cluster = Cluster::start();
     let api = cluster.api();
-    let done = Arc::new(AtomicBool::new(false));
+    let (done, history) = (Arc::new(AtomicBool::new(false)), History::default());
     let (mut writers, mut readers) = (tokio::task::JoinSet::new(), tokio::task::JoinSet::new());
     for name in ["one", "two"] {
         let id = api.new_collection(name).await;
-        api.add(&id, &numbered(name, 0)).await.expect(201);
-        let register = Arc::new(Register::default());
+        write(&api, &id, name, 0, &history).await;
         for _ in 0..4 {
-            let (api, id, register, done) =
-                (api.clone(), id.clone(), Arc::clone(&register), Arc::clone(&done));
+            let (api, id, history, done) = (api.clone(), id.clone(), history.clone(), Arc::clone(&done));
             readers.spawn(async move {
                 let mut kept = 0;
                 while !done.load(Ordering::SeqCst) {
-                    kept += usize::from(read(&api, &id, name, &register).await);
+                    kept += usize::from(read(&api, &id, name, &history).await);
                 }
                 kept
             });
         }
-        let api = api.clone();
+        let (api, history) = (api.clone(), history.clone());
         writers.spawn(async move {
             for n in 1..=WRITES {
-                register.begun.store(n, Ordering::SeqCst);
-                api.post(&id, "upsert", &numbered(name, n)).await.success();
-                register.acknowledged.store(n, Ordering::SeqCst);
+                write(&api, &id, name, n, &history).await;
                 // A pause of some reads, so that there is something to keep.
                 for _ in 0..10 {
-                    read(&api, &id, name, &register).await;
+                    read(&api, &id, name, &history).await;
                 }
             }
         });
@@ -174,4 +159,5 @@ async fn reads_of_records_under_change_are_linearizable_with_kept_answers() {
     done.store(true, Ordering::SeqCst);
     let kept: usize = readers.join_all().await.into_iter().sum();
     assert!(kept > 0, "no read was answered by a kept answer");
+    assert_eq!(history.violation(), None);
 }

@@ -7,6 +7,7 @@
 mod acknowledge;
 mod answers;
 mod histories;
+mod linearizable;
 mod load;
 mod outage;
 mod probes;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::ledger::{Writers, judge};
 use super::support::api::Api;
+use super::support::campaign::{Campaign, Story};
 use super::support::chroma::Chroma;
 use super::support::compare::Comparer;
 use super::support::isochrome::{Isochrome, Setup};
@@ -36,24 +37,41 @@ fn await_both(isochrome: &mut Isochrome) {
     isochrome.await_health(|_, body| body["healthy_instances"] == "2/2");
 }
 
+/// `ISOCHROME_ROUNDS=n` kills it so often.
 #[tokio::test(flavor = "multi_thread")]
 async fn repeated_kill_9_under_load_loses_nothing_that_was_acknowledged() {
-    let mut random = fastrand::Rng::with_seed(seed());
+    let mut campaign = Campaign::new("kills", "ISOCHROME_ROUNDS", 8);
+    while let Some(story) = campaign.next(10) {
+        let acknowledged = kill_again_and_again(story).await;
+        campaign.done(story, &format!("{acknowledged} writes acknowledged and kept"));
+    }
+}
+
+/// Every third kill or so comes while it starts after the last. Gives the number of acknowledged writes.
+async fn kill_again_and_again(story: Story) -> usize {
+    let mut random = fastrand::Rng::with_seed(story.seed);
     let servers = Chroma::start_many(2);
     let mut isochrome = Setup::over(&servers).start();
     await_both(&mut isochrome);
     let api = Api::new(&isochrome.url());
     let docs = api.new_collection("docs").await;
-    let writers = Writers::start(&api, &docs, CLIENTS);
-    for _ in 0..8 {
-        writers.more(random.usize(1..60)).await;
-        tokio::time::sleep(Duration::from_millis(random.u64(0..50))).await;
+    let writers = Writers::start(&api, &docs, random.usize(1..=2 * CLIENTS));
+    for kill in 0..story.units {
+        if kill == 0 || random.u8(..3) > 0 {
+            isochrome.await_ready();
+            writers.more(random.usize(1..60)).await;
+            tokio::time::sleep(Duration::from_millis(random.u64(0..50))).await;
+        } else {
+            tokio::time::sleep(Duration::from_millis(random.u64(0..150))).await;
+        }
         isochrome.kill();
         isochrome.relaunch();
-        isochrome.await_ready();
     }
+    isochrome.await_ready();
     writers.more(20).await;
+    let ledger = writers.ledger.clone();
     settle(&servers, &isochrome, writers, &api).await;
+    ledger.acknowledged()
 }
 
 #[tokio::test(flavor = "multi_thread")]

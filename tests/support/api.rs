@@ -1,8 +1,9 @@
 //! Chroma's API for tests: short names for what they do most.
 
+use http::Method;
 use serde_json::{Value, json};
 
-use super::http::{Answer, Http};
+use super::http::{Answer, Http, request};
 
 /// One database behind one address: a Chroma server's or Isochrome's.
 #[derive(Clone)]
@@ -66,6 +67,12 @@ impl Api {
     /// A POST to a collection: `add`, `upsert`, `update`, `delete`, `get`, `query`.
     pub async fn post(&self, id: &str, verb: &str, body: &Value) -> Answer {
         self.http.post(&self.collections(&format!("/{id}/{verb}")), body).await
+    }
+
+    /// As [`Self::post`]; `None` when there is no whole answer.
+    pub async fn try_post(&self, id: &str, verb: &str, body: &Value) -> Option<Answer> {
+        let url = self.collections(&format!("/{id}/{verb}"));
+        self.http.send(request(Method::POST, &url, Some(body))).await.ok()
     }
 
     pub async fn add(&self, id: &str, body: &Value) -> Answer {

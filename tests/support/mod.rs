@@ -10,9 +10,11 @@
 #![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small numbers for display")]
 
 pub mod api;
+pub mod campaign;
 pub mod chroma;
 pub mod compare;
 pub mod guardian;
+pub mod history;
 pub mod http;
 pub mod isochrome;
 pub mod load;
