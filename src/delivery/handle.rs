@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
+use super::hold::Wanted;
 use super::measure::{RunView, Runs};
 use crate::catalog::Catalog;
 use crate::chroma::ids::{CollectionId, InstanceId};
@@ -17,6 +18,7 @@ use crate::metrics::HistogramView;
 use crate::replication::board::{Board, Stamp};
 use crate::replication::core::{Core, Settings};
 use crate::replication::event::{Event, Level, NotCancelled, ReadId, ReadScope, RefusedRead, Reply};
+use crate::replication::hold::HoldId;
 use crate::replication::view::{CoreView, StateThere};
 use crate::wal::record::{EntryHead, Lane, Lsn};
 use crate::wal::{AppendError, Committed, LogError, NewEntry, StoredTransaction, Wal, WalStats};
@@ -78,6 +80,13 @@ pub(super) enum Message {
         lane: Lane,
         lsn: Lsn,
         done: oneshot::Sender<Result<(), NotCancelled>>,
+    },
+    /// Someone wants a lane to stand still.
+    Hold(Wanted),
+    /// A hold is not needed any more; `intact` takes whether it had lasted.
+    Release {
+        hold: HoldId,
+        intact: Option<oneshot::Sender<bool>>,
     },
     /// A look at the core.
     Ask(Box<dyn FnOnce(&Core) + Send>),

@@ -6,12 +6,14 @@
 //! | `owner` | the one task that feeds the core and performs its actions |
 //! | `courier` | one delivery: bodies out of the log, requests to the instance, the outcome |
 //! | `errands` | deliveries that take several requests: creates, drops, resolved deletes |
+//! | `hold` | lanes that stand still for a moment |
 //! | `measure` | how large deliveries are and how long they take |
 //! | `start` | puts log, core, couriers and watches together |
 
 mod courier;
 mod errands;
 pub mod handle;
+pub mod hold;
 pub mod measure;
 mod owner;
 pub mod start;

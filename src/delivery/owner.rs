@@ -10,6 +10,7 @@ use tokio::time::{MissedTickBehavior, sleep_until};
 
 use super::courier::Courier;
 use super::handle::{Message, ReadPermit, Shared, Ticket, Until, Written, read_id};
+use super::hold::{Holds, Wanted};
 use super::measure;
 use crate::instances::health::Watched;
 use crate::replication::core::Core;
@@ -41,6 +42,7 @@ pub(super) struct Owner {
     pub next_read: u64,
     /// Who waits for a write to be taken back.
     pub cancels: HashMap<Lsn, Vec<CancelAnswer>>,
+    pub holds: Holds,
     pub deliveries: JoinSet<()>,
     /// Records of this round, handed to the log together.
     pub records: Vec<Record>,
@@ -89,6 +91,18 @@ impl Owner {
             Message::Cancel { lane, lsn, done } => {
                 self.cancels.entry(lsn).or_default().push(done);
                 self.feed(Event::Cancel { lane, lsn });
+            }
+            Message::Hold(Wanted { lane, instances, for_ms, held }) => {
+                let hold = self.holds.ask(held);
+                self.feed(Event::Hold { hold, lane, instances, for_ms });
+            }
+            Message::Release { hold, intact } => {
+                let lasted = self.holds.released(hold);
+                self.feed(Event::Release { hold });
+                if let Some(intact) = intact {
+                    // One who has gone does not need what it read.
+                    _ = intact.send(lasted);
+                }
             }
             Message::Ask(look) => look(&self.core),
             Message::Stop(_) => {}
@@ -161,6 +175,8 @@ impl Owner {
                     _ = permit.send(Err(reason));
                 }
             }
+            Action::Held { hold, position } => self.holds.held(hold, position),
+            Action::HoldEnded { hold, why } => self.holds.ended(hold, why),
             Action::Recheck { instance, proof, why } => {
                 let watched = &self.watched[instance.index()];
                 tracing::debug!(instance = watched.instance.name, why, "instance is checked");

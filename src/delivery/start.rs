@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 
 use super::courier::Courier;
 use super::handle::{Message, Replication, Shared};
+use super::hold::Holds;
 use super::measure::Runs;
 use super::owner::Owner;
 use crate::catalog::Catalog;
@@ -20,7 +21,7 @@ use crate::replication::core::{Core, Settings};
 use crate::replication::event::Event;
 use crate::replication::recover::Recovery;
 use crate::wal::record::brief::Work;
-use crate::wal::record::{Lane, Op, Record};
+use crate::wal::record::{Lane, Lsn, Op, Record};
 use crate::wal::{Committed, OpenError, Recovered, Setup, Wal};
 
 /// Why replication can't start.
@@ -214,6 +215,7 @@ impl Ready {
             readers: HashMap::new(),
             next_read: 1,
             cancels: HashMap::new(),
+            holds: Holds::default(),
             deliveries: JoinSet::new(),
             records: Vec::new(),
         };
@@ -252,6 +254,7 @@ fn recovery(recovered: Recovered, catalog: Catalog) -> Recovery {
         recovered.positions.into_iter().map(|(lane, instance, lsn)| ((lane, instance), lsn)).collect();
     Recovery {
         catalog,
+        last_logged: Lsn(recovered.next_lsn.0 - 1),
         entries: recovered.entries,
         decisions: recovered.decisions,
         resolved: recovered.resolved,

@@ -24,6 +24,8 @@ use crate::wal::record::{Answer, Decision, Lane, Lsn, Op, Outcome, Record, Verdi
 pub(super) struct Accepted {
     /// The last write that was in the log at the start.
     before_start: Lsn,
+    /// The last write that came since.
+    last: Lsn,
     /// Parts of a compound write whose last one has not come yet.
     parts: Vec<(Lane, Lsn)>,
     /// The parts of unfinished compound writes, by their last ones, which are not among them.
@@ -38,6 +40,7 @@ impl Accepted {
 
     /// Notes a new write. The parts of a compound write have no sender, and come right before the one that has.
     pub(super) fn note(&mut self, lane: &Lane, lsn: Lsn, has_sender: bool) {
+        self.last = lsn;
         if self.parts.last().is_some_and(|(_, part)| part.0 + 1 != lsn.0) {
             self.parts.clear();
         }
@@ -46,6 +49,11 @@ impl Accepted {
         } else if !self.parts.is_empty() {
             self.compounds.insert(lsn, std::mem::take(&mut self.parts));
         }
+    }
+
+    /// The last write of all.
+    pub(super) fn last(&self) -> Lsn {
+        self.before_start.max(self.last)
     }
 
     /// Forgets a finished write.

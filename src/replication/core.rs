@@ -7,6 +7,7 @@ use super::board::Board;
 use super::cancel::Accepted;
 use super::durable::Later;
 use super::event::{Action, Delivery, DeliveryId, DownReason, Event, LoggedEntry, What};
+use super::hold::Holds;
 use super::lane::LaneState;
 use super::leadership::Move;
 use super::pace::Pace;
@@ -18,7 +19,7 @@ use super::waiting::Waiting;
 use crate::catalog::Catalog;
 use crate::chroma::ids::InstanceId;
 use crate::wal::record::brief::Work;
-use crate::wal::record::{EntryHead, Lane, Lsn, Op, Record};
+use crate::wal::record::{EntryHead, Lane, Lsn, Op};
 
 /// What the core must know of the configuration.
 #[derive(Clone, Debug)]
@@ -103,6 +104,7 @@ pub struct Core {
     pub(super) board: Arc<Board>,
     pub(super) schema: SchemaOrder,
     pub(super) accepted: Accepted,
+    pub(super) holds: Holds,
     /// Lanes and instances to look at again at a time.
     pub(super) retries: BTreeSet<(u64, Lane)>,
     pub(super) dirty: BTreeSet<Lane>,
@@ -140,6 +142,7 @@ impl Core {
             board: Arc::default(),
             schema: SchemaOrder::default(),
             accepted: Accepted::default(),
+            holds: Holds::default(),
             retries: BTreeSet::new(),
             dirty: BTreeSet::new(),
             actions: Vec::new(),
@@ -160,6 +163,8 @@ impl Core {
             Event::Read { read, scope, level } => self.read(read, scope, level),
             Event::ReadEnded { instance, scope } => self.read_ended(instance, &scope),
             Event::Cancel { lane, lsn } => self.cancel(&lane, lsn),
+            Event::Hold { hold, lane, instances, for_ms } => self.hold(hold, lane, instances, for_ms),
+            Event::Release { hold } => self.release(hold),
             Event::Note { record } => _ = self.record(record, Later::Nothing),
             Event::StateLost { instance, detail } => self.lost_state(instance, detail),
             Event::Configured { settings } => self.configured(&settings),
@@ -248,6 +253,7 @@ impl Core {
     /// Restores what must hold between events: every lane that changed has been looked at, every instance has as
     /// much under way as it may, and what is finished is gone.
     fn upkeep(&mut self) {
+        self.end_holds();
         loop {
             let touched = std::mem::take(&mut self.dirty);
             if touched.is_empty() {
@@ -272,6 +278,7 @@ impl Core {
             }
         }
         self.publish_up();
+        self.tell_holds();
         self.acknowledge_applied();
         self.reconsider_reads();
         self.assert_invariants();
@@ -354,14 +361,6 @@ impl Core {
         }));
     }
 
-    /// Asks for a record to be made durable; `later` happens when it is.
-    pub(super) fn record(&mut self, record: Record, later: Later) -> u64 {
-        self.recorded += 1;
-        self.later.push_back((self.recorded, later));
-        self.actions.push(Action::Record(record));
-        self.recorded
-    }
-
     /// Removes entries that every instance has, and lanes that hold nothing worth keeping.
     fn finish(&mut self, key: &Lane) {
         let preferred = self.preferred();
@@ -383,7 +382,7 @@ impl Core {
         lane.ages.forget(lane.finished);
         let others = lane.forget_finished();
         let idle = lane.entries.is_empty() && lane.at.iter().all(|at| at.in_flight.is_none());
-        let plain = lane.at.iter().all(|at| at.divergent.is_none());
+        let plain = lane.at.iter().all(|at| at.divergent.is_none() && at.stops_at.is_none());
         let keep = !idle || !plain || lane.leader != preferred;
         if !keep {
             self.lanes.remove(key);

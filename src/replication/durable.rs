@@ -7,7 +7,7 @@ use super::event::{Action, Reply};
 use super::pending::Effect;
 use crate::catalog::change::CatalogChange;
 use crate::chroma::ids::InstanceId;
-use crate::wal::record::{Answer, Lane, Lsn, Op, Verdict};
+use crate::wal::record::{Answer, Lane, Lsn, Op, Record, Verdict};
 
 /// What waits for a record.
 #[derive(Clone, Debug)]
@@ -20,6 +20,14 @@ pub(super) enum Later {
 }
 
 impl Core {
+    /// Asks for a record to be made durable; `later` happens when it is.
+    pub(super) fn record(&mut self, record: Record, later: Later) -> u64 {
+        self.recorded += 1;
+        self.later.push_back((self.recorded, later));
+        self.actions.push(Action::Record(record));
+        self.recorded
+    }
+
     /// Takes the news that the first `upto` records are durable.
     pub(super) fn records_durable(&mut self, upto: u64) {
         self.recorded_durable = self.recorded_durable.max(upto);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::core::Settings;
+use super::hold::{HoldId, NotHeld};
 use crate::catalog::change::CatalogChange;
 use crate::chroma::ids::{CollectionId, InstanceId};
 pub use crate::instances::reason::DownReason;
@@ -37,6 +38,11 @@ pub enum Event {
     ReadEnded { instance: InstanceId, scope: ReadScope },
     /// The sender of a write takes it back; answered by [`Action::Cancelled`] or [`Action::NotCancelled`].
     Cancel { lane: Lane, lsn: Lsn },
+    /// Stop a lane on these instances, at one position, for at most so long; answered by [`Action::Held`] or
+    /// [`Action::HoldEnded`].
+    Hold { hold: HoldId, lane: Lane, instances: Vec<InstanceId>, for_ms: u64 },
+    /// A hold is not needed any more.
+    Release { hold: HoldId },
     /// Something that is to be made durable and changes nothing here.
     Note { record: Record },
     /// An instance does not know, in answer to a read, what the catalog says lives there.
@@ -97,6 +103,10 @@ pub enum Action {
     Cancelled { lsn: Lsn },
     /// A write can't be cancelled.
     NotCancelled { lsn: Lsn, why: NotCancelled },
+    /// The lane stands still on the instances of the hold, which have applied everything up to the position.
+    Held { hold: HoldId, position: Lsn },
+    /// The hold can't be had, or ended before it was released.
+    HoldEnded { hold: HoldId, why: NotHeld },
     /// The catalog changed, durably.
     Catalog(CatalogChange),
     /// Instances that may serve the read now, never empty. `quiet` ones have nothing undecided under way in the

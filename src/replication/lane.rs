@@ -38,6 +38,8 @@ pub struct LaneAt {
     pub split: Option<usize>,
     /// It may have executed a suspect that was refused because of the drop behind it: no reads until then.
     pub tainted: bool,
+    /// Nothing beyond this is sent there while the lane is held.
+    pub stops_at: Option<Lsn>,
     /// Cannot be brought to the verdicts.
     pub divergent: Option<Divergence>,
 }
@@ -55,6 +57,12 @@ impl LaneAt {
     /// It will never apply what is missing there, and a restart will know that.
     pub fn given_up(&self) -> bool {
         self.divergent.as_ref().is_some_and(|divergence| divergence.durable)
+    }
+
+    /// True for an entry that is not to be sent there while the lane is held.
+    #[must_use]
+    pub fn stops_before(&self, lsn: Lsn) -> bool {
+        self.stops_at.is_some_and(|last| lsn > last)
     }
 
     /// Moves the applied position over entries that need nothing there.

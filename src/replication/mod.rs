@@ -23,6 +23,7 @@
 //! | `schema` | which schema entries wait for which |
 //! | `read` | which instances may serve a read |
 //! | `lag` | how far an instance is behind, in time |
+//! | `hold` | lanes that stand still for a moment |
 //! | `cancel` | writes that their senders take back |
 //! | `board` | what a reader may know without asking the core |
 //! | `publish` | the core writes the board |
@@ -40,6 +41,7 @@ mod doubt;
 mod durable;
 pub mod event;
 pub mod gather;
+pub mod hold;
 mod lag;
 pub mod lane;
 mod leadership;

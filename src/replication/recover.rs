@@ -16,6 +16,8 @@ use crate::wal::record::{Lane, Lsn, Op};
 #[derive(Clone, Debug, Default)]
 pub struct Recovery {
     pub catalog: Catalog,
+    /// The last entry of all, finished or not.
+    pub last_logged: Lsn,
     /// Entries that may not be finished, in order, in groups that are given back one by one; finished ones may be
     /// among them.
     pub entries: Vec<Vec<Brief>>,
@@ -34,6 +36,7 @@ impl Core {
     pub fn recover(settings: Settings, now_ms: u64, mut recovery: Recovery) -> (Self, Vec<Action>) {
         let mut core = Self::new(settings, std::mem::take(&mut recovery.catalog));
         core.now_ms = now_ms;
+        core.accepted.recovered(recovery.last_logged);
         let mut decided: BTreeMap<Lane, Lsn> = BTreeMap::new();
         for ((lane, _), lsn) in &recovery.positions {
             let furthest = decided.entry(lane.clone()).or_default();

@@ -30,7 +30,7 @@ impl Core {
             if first.effect() == Effect::Apply && entry.effect() == Effect::Void {
                 continue;
             }
-            let Some(next) = entry.records() else { break };
+            let Some(next) = entry.records().filter(|_| !at.stops_before(entry.lsn)) else { break };
             let alike = next.kind == write.kind
                 && entry.suspect().is_none()
                 && entry.effect() == first.effect()

@@ -74,7 +74,7 @@ impl Core {
         if let Some(upto) = never_came(lane, entry, instance) {
             return Step::Skip { upto };
         }
-        if !self.may_go(lane, entry, instance) {
+        if lane.at[instance.index()].stops_before(entry.lsn) || !self.may_go(lane, entry, instance) {
             return Step::Wait;
         }
         match entry.effect() {

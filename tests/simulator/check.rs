@@ -29,6 +29,7 @@ impl World {
             assert_eq!(head.lane, *lane);
             self.check_verdict_allows(*lsn, what);
         }
+        self.check_holds(delivery);
         self.check_order(delivery);
         if let Some(id) = public_id(lane)
             && !matches!(what, What::Resolve { .. } | What::Describe { .. })
@@ -159,7 +160,7 @@ impl World {
 
     /// What an instance must hold after a write, where it holds `found`. A write that is sent again after a restart
     /// of Isochrome may meet the dimension that a later one, sent by the run before, has fixed.
-    fn wanted_there(&self, id: u128, last: Lsn, found: Option<&Collection>) -> Option<Collection> {
+    pub(crate) fn wanted_there(&self, id: u128, last: Lsn, found: Option<&Collection>) -> Option<Collection> {
         let mut wanted = self.reference.collection(id, last)?.clone();
         let later = self.log.facts.lanes[&lane_of(id)].range(last..);
         let mut later = later.filter_map(|lsn| self.reference.collection(id, *lsn)?.dimension);
@@ -306,7 +307,7 @@ impl World {
     }
 }
 
-fn assert_same(wanted: Option<&Collection>, found: Option<&Collection>, place: &str) {
+pub(crate) fn assert_same(wanted: Option<&Collection>, found: Option<&Collection>, place: &str) {
     match (wanted, found) {
         (None, None) => {}
         (Some(wanted), Some(found)) => {

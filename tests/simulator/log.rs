@@ -180,6 +180,7 @@ impl Log {
         let kept = facts.entries.iter().filter(|(lsn, _)| !facts.truncated.contains(lsn));
         Recovery {
             catalog: facts.catalog.clone(),
+            last_logged: facts.entries.keys().next_back().copied().unwrap_or_default(),
             entries: vec![kept.map(|(lsn, (head, _))| Brief::of(*lsn, head.clone())).collect()],
             decisions: decisions.map(|(lsn, verdict)| (*lsn, verdict.ruling())).collect(),
             resolved: resolved.map(|(lsn, ids)| (*lsn, ids.clone())).collect(),

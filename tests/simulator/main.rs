@@ -15,6 +15,7 @@ mod check;
 mod clients;
 mod courier;
 mod history;
+mod holds;
 mod kept;
 mod log;
 mod model;

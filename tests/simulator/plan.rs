@@ -41,6 +41,8 @@ pub(crate) struct Plan {
     pub(crate) async_percent: u8,
     /// Out of a hundred writes, how many are taken back.
     pub(crate) cancel_percent: u8,
+    /// Out of a hundred ticks, how many begin to hold a lane.
+    pub(crate) hold_percent: u8,
     /// Out of a hundred requests to a server.
     pub(crate) lost_percent: u8,
     /// Servers give answers that tell nothing.
@@ -93,6 +95,7 @@ impl Plan {
             flawed_percent: of(&[0, 2, 10]) as u8,
             async_percent: of(&[0, 0, 40]) as u8,
             cancel_percent: of(&[0, 0, 10, 50]) as u8,
+            hold_percent: of(&[0, 0, 20, 60]) as u8,
             lost_percent: of(&[0, 0, 2, 8]) as u8,
             indefinite: of(&[0, 1]) == 1,
             gullible: of(&[0, 0, 0, 1]) == 1,

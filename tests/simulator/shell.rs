@@ -43,6 +43,8 @@ impl World {
                 self.count("cancelled");
             }
             Action::NotCancelled { .. } => self.count("not cancelled"),
+            Action::Held { hold, position } => self.held(hold, position),
+            Action::HoldEnded { hold, why } => self.hold_ended(hold, why),
             Action::Catalog(_) => {}
             Action::ReadFrom { read, quiet, busy } => self.read_from(read, &quiet, &busy),
             Action::ReadRefused { read, .. } => self.read_refused(read),

@@ -79,6 +79,7 @@ impl World {
     }
 
     fn kill_isochrome(&mut self, for_ms: u64) {
+        self.holds.asked.clear();
         if self.core.take().is_none() {
             return;
         }

@@ -6,11 +6,13 @@ use fastrand::Rng;
 use isochrome::chroma::ids::InstanceId;
 use isochrome::replication::core::Core;
 use isochrome::replication::event::{DeliveryId, Event, ReadId};
+use isochrome::replication::hold::HoldId;
 use isochrome::wal::record::{Lane, Lsn};
 
 use crate::clients::{Client, PendingRead};
 use crate::courier::Job;
 use crate::history::{Decided, History, Look};
+use crate::holds::Holds;
 use crate::kept::{self, Answers};
 use crate::log::Log;
 use crate::model::{Generator, RealId};
@@ -45,6 +47,8 @@ pub(crate) enum Own {
     Told,
     Tick,
     Wake,
+    /// Who asked for a hold has read what it wanted to.
+    Release(HoldId),
     /// A heartbeat shows that a server is not well.
     Noticed(usize),
     Probe(usize),
@@ -76,6 +80,7 @@ pub(crate) struct World {
     /// Who waits for a write, and since when.
     pub(crate) waiting: BTreeMap<Lsn, (usize, u64)>,
     pub(crate) reads: BTreeMap<ReadId, PendingRead>,
+    pub(crate) holds: Holds,
     pub(crate) history: History,
     pub(crate) decided: Decided,
     /// What was last looked at, to be looked at again.
@@ -123,6 +128,7 @@ impl World {
             jobs: BTreeMap::new(),
             waiting: BTreeMap::new(),
             reads: BTreeMap::new(),
+            holds: Holds::default(),
             history: History::default(),
             decided: Decided::default(),
             looks: BTreeMap::new(),
@@ -191,9 +197,11 @@ impl World {
             Own::Told => self.told(),
             Own::Tick => {
                 self.feed(Event::Tick);
+                self.sometimes_hold();
                 self.soon(40, Own::Tick);
             }
             Own::Wake => self.feed(Event::Wake),
+            Own::Release(hold) => self.release(hold),
             Own::Noticed(server) => self.noticed(server),
             Own::Probe(server) => self.probe(server),
             Own::Probed { server, epoch, given_up, proof } => self.probed(server, epoch, given_up, proof),

@@ -5,6 +5,7 @@ mod board;
 mod cancel;
 mod divergence;
 mod gather;
+mod hold;
 mod levels;
 mod schema;
 
