@@ -16,7 +16,8 @@ use crate::admin;
 use crate::chroma::ids::InstanceId;
 use crate::config::{Acknowledge, Config, Flags};
 use crate::delivery::start::{Opened, Running};
-use crate::gateway::{self, Gateway};
+use crate::gateway::workers::Workers;
+use crate::gateway::{Front, Gateway, listener};
 use crate::instances::client::Instance;
 use crate::instances::managed::{self, ManagedServers};
 use crate::instances::processes;
@@ -79,7 +80,7 @@ async fn serve_instances(
     }
     let instances = instances(config, managed);
     let ready = opened.reach(instances.clone()).await.map_err(|error| error.to_string())?;
-    let listener = bind(config.listen).await?;
+    let socket = bind(config.listen).await?;
     let running = ready.run(settings(config, instances.len()), config.health.interval);
     let state = Gateway::new(running.replication.clone(), config);
     let reloading = tokio::spawn(reloading.run(config.clone(), state.clone()));
@@ -88,13 +89,17 @@ async fn serve_instances(
     let until = |mut stop: watch::Receiver<bool>| async move { _ = stop.wait_for(|stop| *stop).await };
     let admin = axum::serve(admin_listener, admin::router(state.clone()));
     let admin = tokio::spawn(admin.with_graceful_shutdown(until(stop.clone())).into_future());
-    let router =
-        gateway::router(state.clone(), &config.http.cors_allow_origins).merge(admin::public_router(state));
-    let server = gateway::listener::serve(listener, router, config.http.clone(), stop.clone());
+    let origins = &config.http.cors_allow_origins;
+    let front = Front::new(state.clone(), origins, admin::public_router(state));
+    let workers = Workers::start(Budget::of(&config.resources).workers);
+    let workers = Arc::new(workers.map_err(|error| format!("can't start the threads for clients: {error}"))?);
+    let server = listener::serve(socket, front, config.http.clone(), Arc::clone(&workers), stop.clone());
     let server = tokio::spawn(server);
     until(stop).await;
     reloading.abort();
     shut_down(config, server, admin, running).await;
+    // Writes whose senders went away ran there until now.
+    drop(workers);
     Ok(())
 }
 

@@ -105,7 +105,7 @@ sections! {
         /// Memory; from it follow the caches and queues.
         max_memory_mb: Option<u64> = "max_memory_mb",
             whole_or("a quarter of the machine's, at least 256", &(64..=1 << 24)).also("MAX_MEMORY_MB", 1);
-        /// Threads.
+        /// Threads for clients, and as many for all else.
         max_workers: Option<u64> = "max_workers", whole_or("the cores", &(1..=4_096)).also("MAX_WORKERS", 1);
     }
 

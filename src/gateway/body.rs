@@ -87,6 +87,9 @@ async fn read(
     let mut bytes = BytesMut::with_capacity(room.min(STEP_BYTES as usize));
     let mut patience = limits.late;
     loop {
+        if body.is_end_stream() {
+            return Ok(bytes.freeze());
+        }
         let asked = Instant::now();
         let Ok(frame) = timeout(patience, body.frame()).await else {
             return Err((NoBody::Late, Body::empty()));

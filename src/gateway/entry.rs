@@ -37,13 +37,18 @@ impl Received {
     }
 }
 
-/// Answers one request.
+/// The same as [`answer`], for a router.
 pub(super) async fn serve(State(app): State<AppState>, request: Request) -> Response {
+    answer(&app, request).await
+}
+
+/// Answers one request.
+pub(super) async fn answer(app: &AppState, request: Request) -> Response {
     let (active, began) = (app.counters.begin(), Instant::now());
     let wish = Wish::of(request.method(), request.headers(), app.settings().compress_min_bytes);
     let route = route::parse(request.method().as_str(), request.uri().path());
     let class = Class::of(&route);
-    let response = handle(&app, route, request).await.unwrap_or_else(Refusal::into_response);
+    let response = handle(app, route, request).await.unwrap_or_else(Refusal::into_response);
     app.counters.answered(response.status().as_u16());
     app.measures.answered(class, response.status(), response.headers(), began.elapsed());
     drop(active);
@@ -80,7 +85,8 @@ async fn handle(app: &AppState, route: Route, request: Request) -> Result<Respon
     let request = Received { method: parts.method, uri: parts.uri, headers: parts.headers, body, place };
     if route.is_write() {
         app.counters.write();
-        Ok(write::answer(app, route, request).await)
+        // Boxed, for it is large, and the more common reads carry its room around.
+        Ok(Box::pin(write::answer(app, route, request)).await)
     } else {
         app.counters.read();
         read::answer(app, route, request).await

@@ -19,21 +19,21 @@ pub(super) const TRACE_ID: HeaderName = HeaderName::from_static("chroma-trace-id
 pub(super) const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// Headers that belong to one connection (RFC 9110, 7.6.1).
-const HOP_BY_HOP: [&str; 9] = [
-    "connection",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
+const HOP_BY_HOP: [HeaderName; 9] = [
+    header::CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    HeaderName::from_static("proxy-connection"),
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
 ];
 
 /// What passes of the headers of a request whose body is held whole.
 pub(super) fn of_request(headers: &HeaderMap) -> HeaderMap {
-    let mut passing = end_to_end(headers);
+    let mut passing = end_to_end(headers.clone());
     for name in [header::HOST, header::CONTENT_LENGTH, header::EXPECT] {
         passing.remove(name);
     }
@@ -41,21 +41,21 @@ pub(super) fn of_request(headers: &HeaderMap) -> HeaderMap {
 }
 
 /// What passes of the headers of an answer.
-pub(super) fn of_answer(headers: &HeaderMap) -> HeaderMap {
+pub(super) fn of_answer(headers: HeaderMap) -> HeaderMap {
     end_to_end(headers)
 }
 
-fn end_to_end(headers: &HeaderMap) -> HeaderMap {
-    let mut passing = headers.clone();
-    for listed in headers.get_all(header::CONNECTION) {
-        for name in listed.to_str().unwrap_or("").split(',') {
-            passing.remove(name.trim());
+fn end_to_end(mut headers: HeaderMap) -> HeaderMap {
+    let listed: Vec<_> = headers.get_all(header::CONNECTION).iter().cloned().collect();
+    for names in &listed {
+        for name in names.to_str().unwrap_or("").split(',') {
+            headers.remove(name.trim());
         }
     }
-    for name in HOP_BY_HOP {
-        passing.remove(name);
+    for name in &HOP_BY_HOP {
+        headers.remove(name);
     }
-    passing
+    headers
 }
 
 #[cfg(test)]
@@ -109,6 +109,6 @@ mod tests {
             ("set-cookie", "a=1"),
             ("set-cookie", "b=2"),
         ]);
-        assert_eq!(of_answer(&sent), expected);
+        assert_eq!(of_answer(sent), expected);
     }
 }

@@ -1,24 +1,26 @@
 //! Connections of clients: HTTP/1 and HTTP/2 with prior knowledge on one port, within bounds (invariant I11).
 
+use std::convert::Infallible;
 use std::io::{self, ErrorKind};
+use std::net;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use http::Request;
 use hyper::body::Incoming;
-use hyper::service::{Service, service_fn};
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{interval, sleep};
 
+use super::Front;
+use super::workers::Workers;
 use crate::config::HttpConfig;
 use crate::resources;
 
@@ -40,14 +42,15 @@ const HTTP2_SEND_BYTES: usize = 128 << 10;
 const HTTP2_PINGS: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(20));
 
 /// Serves clients until `stop` turns true; then no new ones come, and it returns when no request is under way. Dropping
-/// it cuts all connections.
+/// it cuts all connections. They are served by the workers.
 pub async fn serve(
     listener: TcpListener,
-    router: Router,
+    front: Front,
     config: HttpConfig,
+    workers: Arc<Workers>,
     mut stop: watch::Receiver<bool>,
 ) {
-    let server = Arc::new(Server::new(router, config.idle));
+    let server = Arc::new(Server::new(front, config.idle));
     let free = Arc::new(Semaphore::new(connections(config.max_connections)));
     let mut open = JoinSet::new();
     loop {
@@ -58,7 +61,7 @@ pub async fn serve(
         };
         match accepted {
             Ok((stream, place)) => {
-                open.spawn(Arc::clone(&server).serve(stream, place, stop.clone()));
+                workers.spawn(&mut open, Arc::clone(&server).serve(stream, place, stop.clone()));
             }
             Err(error) if is_of_the_client(&error) => {}
             Err(error) => {
@@ -88,11 +91,12 @@ fn connections(configured: u64) -> usize {
 async fn accept(
     listener: &TcpListener,
     free: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+) -> io::Result<(net::TcpStream, OwnedSemaphorePermit)> {
     let place = Arc::clone(free).acquire_owned().await.map_err(io::Error::other)?;
     let (stream, _) = listener.accept().await?;
     stream.set_nodelay(true)?;
-    Ok((stream, place))
+    // It belongs to another runtime from now on.
+    Ok((stream.into_std()?, place))
 }
 
 /// The connection was gone before it was accepted.
@@ -107,13 +111,13 @@ fn is_of_the_client(error: &io::Error) -> bool {
 }
 
 struct Server {
-    router: TowerToHyperService<Router>,
+    front: Front,
     builder: Builder<TokioExecutor>,
     idle: Duration,
 }
 
 impl Server {
-    fn new(router: Router, idle: Duration) -> Self {
+    fn new(front: Front, idle: Duration) -> Self {
         let mut builder = Builder::new(TokioExecutor::new());
         builder
             .http1()
@@ -132,20 +136,28 @@ impl Server {
             .max_send_buf_size(HTTP2_SEND_BYTES)
             .keep_alive_interval(HTTP2_PINGS.0)
             .keep_alive_timeout(HTTP2_PINGS.1);
-        Self { router: TowerToHyperService::new(router), builder, idle }
+        Self { front, builder, idle }
     }
 
     /// Serves one connection to its end.
     async fn serve(
         self: Arc<Self>,
-        stream: TcpStream,
+        stream: net::TcpStream,
         _place: OwnedSemaphorePermit,
         mut stop: watch::Receiver<bool>,
     ) {
+        let stream = match TcpStream::from_std(stream) {
+            Ok(stream) => stream,
+            Err(error) => {
+                tracing::error!(%error, "can't serve a connection");
+                return;
+            }
+        };
         let begun = AtomicU64::new(0);
         let service = service_fn(|request: Request<Incoming>| {
             begun.fetch_add(1, Ordering::Relaxed);
-            self.router.call(request.map(Body::new))
+            let answer = self.front.clone().answer(request.map(Body::new));
+            async move { Ok::<_, Infallible>(answer.await) }
         });
         let mut connection = pin!(self.builder.serve_connection(TokioIo::new(stream), service));
         let mut idle = interval(self.idle);

@@ -78,6 +78,8 @@ pub struct Instance {
     /// `host:port`, as `Host` header and for people.
     pub authority: String,
     host: Option<HeaderValue>,
+    /// The name as it goes into headers, where it can.
+    pub label: Option<HeaderValue>,
     client: Client<HttpConnector, Full<Bytes>>,
     /// Connections for reads alone.
     wires: Wires,
@@ -107,6 +109,7 @@ impl Instance {
         Self {
             id,
             host: HeaderValue::from_str(&authority).ok(),
+            label: HeaderValue::from_str(&name).ok(),
             name,
             authority,
             client,
@@ -133,11 +136,19 @@ impl Instance {
     ///
     /// # Errors
     /// Why there is no answer, in words.
-    pub async fn read(&self, mut request: Request<Full<Bytes>>, most_bytes: usize) -> Result<Held, String> {
-        if let Some(host) = &self.host {
-            request.headers_mut().insert(header::HOST, host.clone());
-        }
-        self.wires.read(&self.authority, request, most_bytes).await
+    pub async fn read(
+        &self,
+        request: impl Fn() -> Request<Full<Bytes>>,
+        most_bytes: usize,
+    ) -> Result<Held, String> {
+        let to_here = || {
+            let mut request = request();
+            if let Some(host) = &self.host {
+                request.headers_mut().insert(header::HOST, host.clone());
+            }
+            request
+        };
+        self.wires.read(&self.authority, to_here, most_bytes).await
     }
 
     /// Sends a JSON request and reads the whole answer.

@@ -1,4 +1,5 @@
 //! Connections for reads. A read drives its connection itself, in its own task: nobody has to be woken between the two.
+//! And it takes one that its own runtime watches, for the same reason.
 //!
 //! A connection that waits in the pool is driven by nobody. So it is looked at when it is taken: one that the server
 //! closed meanwhile is thrown away. One can also be closed at the moment when it is used; a read that got not a byte of
@@ -18,6 +19,7 @@ use hyper::client::conn::http1::{self, Connection, SendRequest};
 use hyper_util::rt::TokioIo;
 use rustix::net::sockopt;
 use tokio::net::TcpStream;
+use tokio::runtime::{self, Handle};
 
 use super::client::{CONNECT_TIMEOUT, IDLE_CONNECTIONS, IDLE_TIMEOUT, KEEPALIVE, KEEPALIVE_PAUSE, in_words};
 
@@ -45,6 +47,8 @@ pub(super) struct Wires {
 struct Wire {
     sender: SendRequest<Full<Bytes>>,
     connection: Box<Connection<TokioIo<TcpStream>, Full<Bytes>>>,
+    /// The runtime that watches its socket.
+    home: runtime::Id,
     idle_since: Instant,
 }
 
@@ -56,18 +60,19 @@ enum Failure {
 }
 
 impl Wires {
-    /// Sends a request, with its path alone as target and its `Host`, and holds the answer up to so many bytes.
+    /// Sends a request, with its path alone as target and its `Host`, and holds the answer up to so many bytes. The
+    /// request is made anew where it is sent again.
     ///
     /// # Errors
     /// Why there is no answer, in words.
     pub(super) async fn read(
         &self,
         authority: &str,
-        request: Request<Full<Bytes>>,
+        request: impl Fn() -> Request<Full<Bytes>>,
         most_bytes: usize,
     ) -> Result<Held, String> {
         if let Some(wire) = self.take().await {
-            match self.exchange(wire, request.clone(), most_bytes).await {
+            match self.exchange(wire, request(), most_bytes).await {
                 Ok(held) => return Ok(held),
                 Err(Failure::Broken(why)) => return Err(why),
                 // Whatever ended this one has most likely ended the others.
@@ -75,7 +80,7 @@ impl Wires {
             }
         }
         let wire = open(authority).await?;
-        self.exchange(wire, request, most_bytes).await.map_err(|failure| match failure {
+        self.exchange(wire, request(), most_bytes).await.map_err(|failure| match failure {
             Failure::Unanswered(why) | Failure::Broken(why) => why,
         })
     }
@@ -89,14 +94,21 @@ impl Wires {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The connection that was used last, if it can still be used.
+    /// The connection of this runtime that was used last, if it can still be used.
     async fn take(&self) -> Option<Wire> {
         loop {
-            let mut wire = self.idle().pop()?;
+            let mut wire = self.pop()?;
             if wire.idle_since.elapsed() < IDLE_TIMEOUT && wire.is_ready().await {
                 return Some(wire);
             }
         }
+    }
+
+    fn pop(&self) -> Option<Wire> {
+        let here = Handle::current().id();
+        let mut idle = self.idle();
+        let last = idle.iter().rposition(|wire| wire.home == here)?;
+        Some(idle.remove(last))
     }
 
     fn put_back(&self, mut wire: Wire) {
@@ -160,7 +172,8 @@ async fn open(authority: &str) -> Result<Wire, String> {
     _ = keep_alive(&stream, KEEPALIVE, KEEPALIVE_PAUSE);
     let (sender, connection) =
         http1::handshake(TokioIo::new(stream)).await.map_err(|error| in_words(&error))?;
-    Ok(Wire { sender, connection: Box::new(connection), idle_since: Instant::now() })
+    let home = Handle::current().id();
+    Ok(Wire { sender, connection: Box::new(connection), home, idle_since: Instant::now() })
 }
 
 fn keep_alive(stream: &TcpStream, after: Duration, pause: Duration) -> rustix::io::Result<()> {
@@ -269,7 +282,7 @@ mod tests {
     }
 
     async fn read(wires: &Wires, authority: &str) -> Result<Bytes, String> {
-        wires.read(authority, request(), 1_000).await.map(|held| held.bytes)
+        wires.read(authority, request, 1_000).await.map(|held| held.bytes)
     }
 
     #[tokio::test]
@@ -280,6 +293,21 @@ mod tests {
             assert_eq!(read(&wires, &authority).await.unwrap(), "ok");
         }
         assert!(opened.try_recv().is_ok() && opened.try_recv().is_err(), "one for all");
+    }
+
+    #[test]
+    fn each_runtime_uses_its_own() {
+        let runtimes = [(); 2]
+            .map(|()| runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap());
+        let (authority, mut opened) = runtimes[0].block_on(server(usize::MAX));
+        let wires = Wires::default();
+        for _ in 0..5 {
+            for runtime in &runtimes {
+                assert_eq!(runtime.block_on(read(&wires, &authority)).unwrap(), "ok");
+            }
+        }
+        let count = std::iter::from_fn(|| opened.try_recv().ok()).count();
+        assert_eq!(count, 2, "one for each");
     }
 
     #[tokio::test]

@@ -55,7 +55,14 @@ impl Instances {
 
     /// The instances, in order.
     pub fn iter(self) -> impl Iterator<Item = InstanceId> {
-        (0..64_u8).map(InstanceId).filter(move |instance| self.contains(*instance))
+        let (mut left, mut next) = (self.0, 0_u8);
+        std::iter::from_fn(move || {
+            let skipped = left.trailing_zeros();
+            left = left.checked_shr(skipped)? >> 1;
+            let instance = InstanceId(next + u8::try_from(skipped).ok()?);
+            next = instance.0 + 1;
+            Some(instance)
+        })
     }
 
     fn bit(instance: InstanceId) -> u64 {

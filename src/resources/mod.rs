@@ -20,7 +20,7 @@ const MOST_KEPT_BYTES: u64 = 64 << 20;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
     pub memory_bytes: u64,
-    /// Threads of the runtime, and of the pool for computation.
+    /// Threads for clients, of the runtime for all else, and of the pool for computation.
     pub workers: usize,
 }
 

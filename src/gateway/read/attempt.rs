@@ -52,12 +52,12 @@ pub(super) async fn attempt(
         Err(NoCopy::Dropped(error)) => return Attempt::Refused(error),
         Err(NoCopy::Yet) => return Attempt::Failed("the collection has no copy there yet".to_owned()),
     };
-    let sent = match build(what, request, real_id) {
-        Ok(sent) => sent,
+    let to = match place_there(what, request, real_id) {
+        Ok(to) => to,
         Err(error) => return Attempt::Failed(error.to_string()),
     };
     let turn = there.turns.begin();
-    let asked = ask(app, what, (&there, stamp), sent).await;
+    let asked = ask(app, what, (&there, stamp), &to).await;
     turn.ended(how_it_ended(asked.as_ref().map(|answered| answered.status).ok()));
     app.counters.asked(instance, asked.is_ok());
     match asked {
@@ -91,18 +91,23 @@ fn real_id(app: &AppState, what: &Forward, instance: InstanceId) -> Result<Uuid,
     })
 }
 
-fn build(what: &Forward, request: &Received, real_id: Uuid) -> Result<Request<Full<Bytes>>, http::Error> {
+fn place_there(what: &Forward, request: &Received, real_id: Uuid) -> Result<Uri, http::Error> {
     let mut path = what.place.path(request.uri.path(), real_id);
     if let Some(query) = &what.query {
-        path = format!("{path}?{query}");
+        path.push('?');
+        path.push_str(query);
     }
+    Ok(Uri::try_from(path)?)
+}
+
+fn build(what: &Forward, to: &Uri) -> Request<Full<Bytes>> {
     // The length of a held answer is told from its bytes, also to a HEAD.
     let method = if what.method == Method::HEAD { Method::GET } else { what.method.clone() };
     let mut sent = Request::new(Full::new(what.body.clone()));
     *sent.method_mut() = method;
-    *sent.uri_mut() = Uri::try_from(path)?;
+    *sent.uri_mut() = to.clone();
     *sent.headers_mut() = what.headers.clone();
-    Ok(sent)
+    sent
 }
 
 /// Sends the request, and holds the answer or its beginning. Given up when the instance becomes unavailable.
@@ -110,30 +115,25 @@ async fn ask(
     app: &AppState,
     what: &Forward,
     (there, stamp): (&Instance, Option<Stamp>),
-    sent: Request<Full<Bytes>>,
+    to: &Uri,
 ) -> Result<Answered, String> {
     let mut available = there.availability();
     let held = tokio::select! {
-        held = there.read(sent, what.hold_bytes) => held?,
+        held = there.read(|| build(what, to), what.hold_bytes) => held?,
         () = unavailable(&mut available) => return Err("it became unavailable".to_owned()),
     };
+    let headers = headers::of_answer(held.headers);
     let content = match held.rest {
         None => Content::Whole(held.bytes),
         Some(rest) => Content::Rest(Box::new(Rest {
             beginning: Some(held.bytes),
-            left: content_length(&held.headers),
+            left: content_length(&headers),
             rest,
             available,
             end: EndOfRead::new(app.replication.clone(), there.id, what, stamp),
         })),
     };
-    Ok(Answered {
-        instance: there.id,
-        status: held.status,
-        headers: headers::of_answer(&held.headers),
-        content,
-        stamp,
-    })
+    Ok(Answered { instance: there.id, status: held.status, headers, content, stamp })
 }
 
 /// Returns when the instance is not available.

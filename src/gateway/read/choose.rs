@@ -16,11 +16,11 @@ const OVERLOADED_US: f64 = 20_000.0;
 /// Chooses an instance that was not tried; `None` where all were.
 ///
 /// The same key gets the same instance as long as that one may answer and is not overloaded (weighted rendezvous
-/// hashing): two instances give different neighbours for the same query. One that came back lately gets its share of
+/// hashing; the key is asked for where there is a choice): two instances give different neighbours for the same query. One that came back lately gets its share of
 /// the keys by and by. One whose reads fail is asked only where there is no other.
 pub(super) fn choose(
     permit: &ReadPermit,
-    key: u64,
+    key: impl Fn() -> u64,
     tried: &[InstanceId],
     offer: impl Fn(InstanceId) -> Offer,
 ) -> Option<InstanceId> {
@@ -30,7 +30,7 @@ pub(super) fn choose(
     };
     let (quiet, busy) = (offers(&permit.quiet), offers(&permit.busy));
     let among = |admits: bool, offers: &[(InstanceId, Offer)]| {
-        best(key, offers.iter().filter(|(_, offer)| offer.admits == admits))
+        best(&key, offers.iter().filter(|(_, offer)| offer.admits == admits))
     };
     among(true, &quiet)
         .or_else(|| among(true, &busy))
@@ -39,15 +39,24 @@ pub(super) fn choose(
 }
 
 /// The one with the highest score, unless it is overloaded and another one is not.
-fn best<'a>(key: u64, offers: impl Iterator<Item = &'a (InstanceId, Offer)> + Clone) -> Option<InstanceId> {
+fn best<'a>(
+    key: impl Fn() -> u64,
+    mut offers: impl Iterator<Item = &'a (InstanceId, Offer)> + Clone,
+) -> Option<InstanceId> {
+    let all = offers.clone();
+    let first = offers.next()?;
+    if offers.next().is_none() {
+        return Some(first.0);
+    }
+    let key = key();
     let by_score = |one: &&(InstanceId, Offer), other: &&(InstanceId, Offer)| {
         score(key, one.0, one.1.share).total_cmp(&score(key, other.0, other.1.share))
     };
     let by_time = |one: &&(InstanceId, Offer), other: &&(InstanceId, Offer)| {
         one.1.expected_us.total_cmp(&other.1.expected_us)
     };
-    let preferred = offers.clone().max_by(by_score)?;
-    let quickest = offers.min_by(by_time)?;
+    let preferred = all.clone().max_by(by_score)?;
+    let quickest = all.min_by(by_time)?;
     let bearable_us = OVERLOADED_US + OVERLOADED_FACTOR * quickest.1.expected_us;
     let overloaded = preferred.1.in_flight >= OVERLOADED_READS && preferred.1.expected_us > bearable_us;
     let chosen = if overloaded { quickest } else { preferred };
@@ -77,14 +86,14 @@ mod tests {
     }
 
     fn calm(permit: &ReadPermit, key: u64, tried: &[InstanceId]) -> Option<InstanceId> {
-        choose(permit, key, tried, |_| FINE)
+        choose(permit, || key, tried, |_| FINE)
     }
 
     /// Of 1,000 keys, those that the first instance gets where this is what it offers.
     fn of_the_first(first: Offer) -> Vec<u64> {
         let both = permit(&[0, 1], &[]);
         let offer = |instance| if instance == InstanceId(0) { first } else { FINE };
-        (0..1_000).filter(|key| choose(&both, *key, &[], offer) == Some(InstanceId(0))).collect()
+        (0..1_000).filter(|key| choose(&both, || *key, &[], offer) == Some(InstanceId(0))).collect()
     }
 
     #[test]
@@ -144,9 +153,9 @@ mod tests {
         assert!(of_the_first(Offer { admits: false, ..FINE }).is_empty());
         let alone = permit(&[], &[0]);
         let failing = Offer { admits: false, ..FINE };
-        assert_eq!(choose(&alone, 1, &[], |_| failing), Some(InstanceId(0)));
+        assert_eq!(choose(&alone, || 1, &[], |_| failing), Some(InstanceId(0)));
         let other_is_busy = permit(&[0], &[1]);
         let offer = |instance| if instance == InstanceId(0) { failing } else { FINE };
-        assert_eq!(choose(&other_is_busy, 1, &[], offer), Some(InstanceId(1)));
+        assert_eq!(choose(&other_is_busy, || 1, &[], offer), Some(InstanceId(1)));
     }
 }

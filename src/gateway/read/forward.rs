@@ -5,9 +5,10 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode, header};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use super::attempt::{Attempt, attempt};
 use super::choose::choose;
@@ -15,6 +16,7 @@ use super::list::Listed;
 use super::relay::{Relay, Rest};
 use crate::chroma::ids::InstanceId;
 use crate::chroma::path;
+use crate::chroma::route::RecordOp;
 use crate::gateway::admission;
 use crate::gateway::answer::{Code, Refusal};
 use crate::gateway::entry::Received;
@@ -56,6 +58,17 @@ pub(super) enum Expected {
     List(Listed),
 }
 
+/// Which reads are alike.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Alike {
+    /// Those with the same path, query and body.
+    Requests,
+    /// All with the same scope.
+    Scope,
+    /// Those with the same scope, operation and body.
+    Questions(RecordOp),
+}
+
 /// A read as it goes to an instance.
 #[derive(Clone, Debug)]
 pub(super) struct Forward {
@@ -66,8 +79,8 @@ pub(super) struct Forward {
     pub(super) body: Bytes,
     pub(super) scope: ReadScope,
     pub(super) level: Level,
-    /// Reads with the same key go to the same instance while they can.
-    pub(super) key: u64,
+    /// Reads that are alike go to the same instance while they can.
+    pub(super) alike: Alike,
     pub(super) expected: Expected,
     /// Answers up to this size are held whole.
     pub(super) hold_bytes: usize,
@@ -116,7 +129,7 @@ async fn ask_around(app: &AppState, what: &Forward, request: &Received) -> Resul
             Err(refused) => return tries.last.ok_or_else(|| refuse(refused)),
         };
         let offer = |id: InstanceId| app.replication.instances()[id.index()].turns.offer();
-        let Some(instance) = choose(&permit, what.key, &tries.tried, offer) else {
+        let Some(instance) = choose(&permit, || what.key(request), &tries.tried, offer) else {
             if tries.are_over() {
                 return tries.give_up();
             }
@@ -165,12 +178,12 @@ struct Tries {
     patience: u32,
     /// An answer that decides nothing, to be given where nobody has a better one.
     last: Option<Answered>,
-    why: String,
+    /// Why the last one gave no answer.
+    why: Option<String>,
 }
 
 impl Tries {
     fn new(wait: Duration, patience: u32) -> Self {
-        let why = "no instance was asked".to_owned();
         Self {
             until: Instant::now() + wait,
             begun: false,
@@ -178,7 +191,7 @@ impl Tries {
             pause: PAUSE.0,
             patience,
             last: None,
-            why,
+            why: None,
         }
     }
 
@@ -204,7 +217,7 @@ impl Tries {
         match how {
             Ok(why) => {
                 tracing::debug!(instance = instance.0, why, "a read got no answer");
-                self.why = why;
+                self.why = Some(why);
             }
             Err(answered) => self.last = Some(answered),
         }
@@ -212,16 +225,36 @@ impl Tries {
 
     fn give_up(self) -> Result<Answered, Refusal> {
         self.last.ok_or_else(|| {
-            Refusal::unavailable(Code::NoAnswer, format!("No instance answered the read: {}", self.why))
+            let why = self.why.as_deref().unwrap_or("no instance was asked");
+            Refusal::unavailable(Code::NoAnswer, format!("No instance answered the read: {why}"))
         })
     }
 }
 
 /// Says whose answer it is.
 pub(super) fn name_instance(app: &AppState, response: &mut Response, instance: InstanceId) {
-    let name = app.replication.instances().get(instance.index()).map(|instance| &instance.name);
-    if let Some(name) = name.and_then(|name| HeaderValue::from_str(name).ok()) {
-        response.headers_mut().insert(INSTANCE, name);
+    let instance = app.replication.instances().get(instance.index());
+    if let Some(label) = instance.and_then(|instance| instance.label.clone()) {
+        response.headers_mut().insert(INSTANCE, label);
+    }
+}
+
+impl Forward {
+    /// The same number for reads that are alike.
+    fn key(&self, request: &Received) -> u64 {
+        let scope = match &self.scope {
+            ReadScope::Constant => 0,
+            ReadScope::Collection { id, .. } => xxh3_64(&id.0.to_le_bytes()),
+            ReadScope::Database { tenant, database } => {
+                xxh3_64_with_seed(database.as_bytes(), xxh3_64(tenant.as_bytes()))
+            }
+        };
+        let asked = match self.alike {
+            Alike::Scope => return scope,
+            Alike::Requests => request.path_and_query(),
+            Alike::Questions(op) => op.segment(),
+        };
+        xxh3_64_with_seed(&request.body, xxh3_64_with_seed(asked.as_bytes(), scope))
     }
 }
 
@@ -243,7 +276,7 @@ impl Where {
                 format!("{}/by-id/{real_id}", path::collections(&target.tenant, &target.database))
             }
             Self::Collection { target, rest } => {
-                format!("{}/{rest}", path::collection(&target.tenant, &target.database, real_id))
+                path::under(path::collection(&target.tenant, &target.database, real_id), [rest.as_str()])
             }
         }
     }

@@ -6,9 +6,9 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::{Method, header};
 
+use super::as_sent;
 use super::attempt::Attempt;
-use super::forward::{Answered, Expected, Forward, Where, forward};
-use super::{as_sent, key};
+use super::forward::{Alike, Answered, Expected, Forward, Where, forward};
 use crate::catalog::Catalog;
 use crate::chroma::ids::{CollectionId, InstanceId};
 use crate::chroma::page::{self, Page};
@@ -52,7 +52,7 @@ pub(super) async fn list(
         place: Where::List { path: path::collections(&tenant, &database) },
         query: None,
         body: Bytes::new(),
-        key: key(&[tenant.as_bytes(), database.as_bytes()]),
+        alike: Alike::Scope,
         scope: ReadScope::Database { tenant: tenant.clone(), database: database.clone() },
         expected: Expected::List(Listed { tenant, database, page, names }),
         hold_bytes: usize::MAX,

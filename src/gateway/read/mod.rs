@@ -14,7 +14,6 @@ mod relay;
 
 use axum::response::Response;
 use http::header;
-use xxhash_rust::xxh3::Xxh3;
 
 use super::answer::Refusal;
 use super::entry::Received;
@@ -25,7 +24,7 @@ use crate::chroma::ids::parse_uuid;
 use crate::chroma::route::{RecordOp, Route};
 use crate::replication::event::{Level, ReadScope};
 use crate::wal::record::Answer;
-use forward::{Expected, Forward, Where, forward};
+use forward::{Alike, Expected, Forward, Where, forward};
 pub(super) use nowhere::{judge_create, judge_missing};
 
 /// Answers a read.
@@ -120,7 +119,7 @@ fn as_sent(request: &Received) -> Forward {
         body: request.body.clone(),
         scope: ReadScope::Constant,
         level: Level::Strong,
-        key: key(&[request.path_and_query().as_bytes(), &request.body]),
+        alike: Alike::Requests,
         expected: Expected::Anything,
         hold_bytes: forward::HOLD_BYTES,
         patience: forward::PATIENCE,
@@ -135,7 +134,7 @@ fn describe(request: &Received, target: Target) -> Forward {
     what.headers.remove(header::CONTENT_TYPE);
     Forward {
         scope: ReadScope::Collection { id: target.id, ids: None },
-        key: key(&[&target.id.0.to_le_bytes()]),
+        alike: Alike::Scope,
         place: Where::Description { target },
         query: None,
         body: bytes::Bytes::new(),
@@ -148,23 +147,12 @@ fn describe(request: &Received, target: Target) -> Forward {
 fn of_records(request: &Received, target: Target, op: RecordOp) -> Forward {
     let what = as_sent(request);
     let get = if op == RecordOp::Get { query::read_get(&request.body) } else { query::Get::default() };
-    let lane = target.id.0.to_le_bytes();
     // Pages of one collection come from one instance, whatever part of it they show.
-    let key = if get.is_page { key(&[&lane]) } else { key(&[&lane, op.segment().as_bytes(), &what.body]) };
+    let alike = if get.is_page { Alike::Scope } else { Alike::Questions(op) };
     Forward {
         scope: ReadScope::Collection { id: target.id, ids: get.ids },
         place: Where::Collection { target, rest: op.segment().to_owned() },
-        key,
+        alike,
         ..what
     }
-}
-
-/// What the choice of an instance is made by.
-fn key(parts: &[&[u8]]) -> u64 {
-    let mut hash = Xxh3::new();
-    for part in parts {
-        hash.update(&(part.len() as u64).to_le_bytes());
-        hash.update(part);
-    }
-    hash.digest()
 }
