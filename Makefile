@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run setup test lint simulate differential kills histories bench
+.PHONY: help run setup test lint simulate differential faults kills histories bench
 
 VENV := .venv
 NODE := tests/clients/node
@@ -47,9 +47,9 @@ test: setup lint ## Everything that must hold before a change lands
 
 lint: ## Format, lints, and what may be linked in
 	$(call say,'Format')
-	cargo fmt --check
+	cargo fmt --all --check
 	$(call say,'Lints')
-	cargo clippy --all-targets -- -D warnings
+	cargo clippy --workspace --all-targets -- -D warnings
 	$(call say,'Dependencies')
 	@if cargo deny --version >/dev/null 2>&1; then \
 		cargo deny --log-level error check bans licenses sources; \
@@ -62,6 +62,9 @@ simulate: ## Play SEEDS=N random stories in the simulator
 
 differential: setup ## Send SEEDS=N random stories to one Chroma server and to Isochrome
 	ISOCHROME_SEEDS=$(or $(SEEDS),2000) cargo test --test differential random -- --nocapture
+
+faults: ## Fail every call of the file system that the log makes, one after the other, in every way
+	ISOCHROME_EVERY=1 cargo test --test wal_faults -- --nocapture
 
 kills: setup ## Kill Isochrome ROUNDS=N times under load; goes on where it was ended
 	@mkdir -p $(PROGRESS)

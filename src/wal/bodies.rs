@@ -1,13 +1,12 @@
 //! Large bodies in files of their own, durable before the entry that names them.
 
 use std::collections::HashSet;
-use std::fs::{self, OpenOptions};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 
+use super::disk::disk;
 use super::error::LogError;
 use super::record::Body;
 use super::segment::sync_dir;
@@ -29,12 +28,11 @@ impl BodyFiles {
     /// The directory cannot be made or read.
     pub fn open(wal_dir: &Path, next_seq: u64, named: &HashSet<String>) -> Result<Self, LogError> {
         let dir = wal_dir.join("bodies");
-        fs::create_dir_all(&dir)?;
+        disk().make_dir(&dir)?;
         sync_dir(wal_dir)?;
-        for file in fs::read_dir(&dir)? {
-            let file = file?;
-            if file.file_name().to_str().is_none_or(|name| !named.contains(name)) {
-                fs::remove_file(file.path())?;
+        for name in disk().names(&dir)? {
+            if name.to_str().is_none_or(|name| !named.contains(name)) {
+                disk().remove(&dir.join(name))?;
             }
         }
         Ok(Self { dir, prefix: next_seq, next: AtomicU64::new(0) })
@@ -54,9 +52,10 @@ impl BodyFiles {
     }
 
     fn write_file(&self, name: &str, body: &[u8]) -> Result<(), LogError> {
-        let mut file = OpenOptions::new().write(true).create_new(true).open(self.dir.join(name))?;
-        file.write_all(body)?;
-        file.sync_all()?;
+        let path = self.dir.join(name);
+        let mut file = disk().create(&path)?;
+        disk().write(&path, &mut file, body)?;
+        disk().sync(&path, &file)?;
         sync_dir(&self.dir)
     }
 
@@ -66,7 +65,7 @@ impl BodyFiles {
     /// [`LogError::Damaged`] when length or checksum differ, or the file is gone.
     pub fn read(&self, name: &str, body_bytes: u64, crc32: u32) -> Result<Bytes, LogError> {
         let damaged = |what: &str| LogError::Damaged(format!("the body in bodies/{name} {what}"));
-        let body = match fs::read(self.dir.join(name)) {
+        let body = match disk().read(&self.dir.join(name)) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(damaged("is gone")),
             other => other?,
         };
@@ -81,9 +80,7 @@ impl BodyFiles {
 
     /// Removes a body that no entry needs any more. What cannot be removed now goes at the next start.
     pub fn remove(&self, name: &str) {
-        if let Err(error) = fs::remove_file(self.dir.join(name))
-            && error.kind() != std::io::ErrorKind::NotFound
-        {
+        if let Err(error) = disk().remove(&self.dir.join(name)) {
             tracing::warn!(name, %error, "a body file could not be removed");
         }
     }

@@ -16,6 +16,7 @@ mod bodies;
 mod cache;
 mod checkpointer;
 mod codec;
+pub mod disk;
 mod engine;
 mod error;
 mod fresh;

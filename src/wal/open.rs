@@ -1,12 +1,12 @@
 //! Opening a data directory: lock, checkpoint, segments, and what they amount to.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
 use super::bodies::BodyFiles;
 use super::checkpointer::next_records;
+use super::disk::disk;
 use super::error::{LogError, OpenError};
 use super::ledger::Ledger;
 use super::lock::{self, DirLock};
@@ -79,7 +79,7 @@ pub fn open(setup: &Setup<'_>) -> Result<Opened, OpenError> {
         error => OpenError::Storage { dir: setup.dir.to_owned(), error },
     };
     let wal_dir = setup.dir.join("wal");
-    fs::create_dir_all(&wal_dir).map_err(|error| wrap(error.into()))?;
+    disk().make_dir(&wal_dir).map_err(|error| wrap(error.into()))?;
     let lock = lock::take(setup.dir)?;
     segment::sync_dir(setup.dir).map_err(wrap)?;
     let mut segments = readers::survey(&wal_dir)?;

@@ -1,7 +1,6 @@
 //! Reading segments back: heads without their bodies, and single bodies.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -9,6 +8,7 @@ use bytes::Bytes;
 use rusqlite::Connection;
 
 use super::codec::decode;
+use super::disk::disk;
 use super::engine::head_crc;
 use super::error::{LogError, OpenError};
 use super::lock_unpoisoned;
@@ -176,7 +176,7 @@ pub fn survey(dir: &Path) -> Result<BTreeMap<u64, (u64, u64)>, OpenError> {
     let mut found = BTreeMap::new();
     for number in numbers(dir).map_err(storage)? {
         let path = path_of(dir, number);
-        if !path.exists() {
+        if !disk().exists(&path).map_err(|error| storage(error.into()))? {
             remove(dir, number).map_err(storage)?;
             continue;
         }
@@ -207,8 +207,7 @@ pub fn survey(dir: &Path) -> Result<BTreeMap<u64, (u64, u64)>, OpenError> {
 /// Numbers of all segments of which any file is there.
 fn numbers(dir: &Path) -> Result<Vec<u64>, LogError> {
     let mut numbers = Vec::new();
-    for file in fs::read_dir(dir)? {
-        let name = file?.file_name();
+    for name in disk().names(dir)? {
         let number = name
             .to_str()
             .and_then(|name| name.strip_prefix("segment-")?.split_once(".db"))

@@ -1,12 +1,12 @@
 //! Segment files: SQLite databases with one table of records. Space comes back by dropping a file.
 
-use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, params};
 
+use super::disk::disk;
 use super::engine::{Engine, Settled, StampedRecord, head_crc};
 use super::error::LogError;
 
@@ -35,7 +35,7 @@ pub fn beside(path: &Path, suffix: &str) -> PathBuf {
 
 /// Makes the names in a directory durable.
 pub fn sync_dir(dir: &Path) -> Result<(), LogError> {
-    Ok(File::open(dir)?.sync_all()?)
+    Ok(disk().sync_dir(dir)?)
 }
 
 /// Opens a segment that exists. Closing the connection never folds the write-ahead file: that is
@@ -76,10 +76,7 @@ fn create(dir: &Path, number: u64) -> Result<Connection, LogError> {
 pub fn remove(dir: &Path, number: u64) -> Result<(), LogError> {
     let path = path_of(dir, number);
     for file in [path.clone(), beside(&path, "-wal"), beside(&path, "-shm"), beside(&path, "-journal")] {
-        match fs::remove_file(&file) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
-            _ => {}
-        }
+        disk().remove(&file)?;
     }
     Ok(())
 }
@@ -150,18 +147,18 @@ impl SegmentEngine {
     }
 
     fn wal_bytes(&self, number: u64) -> Result<u64, LogError> {
-        Ok(fs::metadata(beside(&path_of(&self.dir, number), "-wal"))?.len())
+        Ok(disk().len(&beside(&path_of(&self.dir, number), "-wal"))?)
     }
 
     /// Cuts what a failed commit may have left behind the last good one. SQLite does not see it now, but
     /// would take it up at the next start if it is whole. Needs no space on the disk.
     fn cut(&self, doubtful: Doubtful) -> Result<(), LogError> {
         let path = beside(&path_of(&self.dir, doubtful.number), "-wal");
-        let file = File::options().write(true).open(path)?;
-        if file.metadata()?.len() > doubtful.wal_bytes {
-            file.set_len(doubtful.wal_bytes)?;
+        let file = disk().open(&path)?;
+        if disk().len(&path)? > doubtful.wal_bytes {
+            disk().cut(&path, &file, doubtful.wal_bytes)?;
         }
-        Ok(file.sync_all()?)
+        Ok(disk().sync(&path, &file)?)
     }
 }
 
@@ -203,8 +200,11 @@ impl Engine for SegmentEngine {
         let there = last_seq(&conn)?;
         if there > self.durable_seq {
             // A sync may have failed for pages that the kernel then took for clean: what the file shows
-            // is not what the disk holds. Folding writes it anew.
+            // is not what the disk holds. Folding writes it anew. The emptied file must stay empty: came it back
+            // with the power, it would hide what was folded behind the older pages that it still holds.
             fold(&conn)?;
+            let wal = beside(&path_of(&self.dir, doubtful.number), "-wal");
+            disk().sync(&wal, &disk().open(&wal)?)?;
             self.durable_seq = there;
         } else {
             drop(conn);
