@@ -15,6 +15,7 @@ pub mod delivery;
 pub mod gateway;
 pub mod instances;
 pub mod metrics;
+pub mod repair;
 pub mod replication;
 pub mod resources;
 pub mod wal;

@@ -1,8 +1,9 @@
 //! The command line.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use isochrome::cli::{self, Command, Exit};
+use isochrome::cli::{self, Command, Exit, LocationArgs};
 use isochrome::config::{self, Config, ConfigErrors, Flags};
 use isochrome::resources::Budget;
 
@@ -30,11 +31,23 @@ fn run() -> Result<Exit, Exit> {
         Command::Config(args) if args.reference => Ok(cli::config::reference()),
         Command::Config(args) => Ok(cli::config::effective(&load(&Flags::from(&args.server))?)),
         Command::Status(args) => {
-            let flags = Flags::from(&args.location);
-            let data_dir = config::data_dir(&flags, &config::process_environment).map_err(refuse)?;
+            let data_dir = data_dir(&args.location)?;
             runtime(1)?.block_on(async { Ok(cli::status::status(&data_dir, args.json).await) })
         }
+        Command::Verify(args) => {
+            let data_dir = data_dir(&args.location)?;
+            runtime(1)?.block_on(async { Ok(cli::verify::verify(&data_dir, args).await) })
+        }
+        Command::Jobs(args) => {
+            let data_dir = data_dir(&args.location)?;
+            runtime(1)?.block_on(async { Ok(cli::jobs::jobs(&data_dir, args).await) })
+        }
     }
+}
+
+/// Where the process works that a command asks.
+fn data_dir(location: &LocationArgs) -> Result<PathBuf, Exit> {
+    config::data_dir(&Flags::from(location), &config::process_environment).map_err(refuse)
 }
 
 fn load(flags: &Flags) -> Result<Config, Exit> {

@@ -22,7 +22,7 @@ fn help_and_version_end_well_and_go_to_standard_output() {
 
     let (code, out, _) = isochrome(&["--help"], &[]);
     assert_eq!(code, 0);
-    for command in ["serve", "check", "config", "status", "64"] {
+    for command in ["serve", "check", "config", "status", "verify", "jobs", "64"] {
         assert!(out.contains(command), "{out}");
     }
 

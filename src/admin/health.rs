@@ -4,9 +4,8 @@ use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
 
-use super::json;
 use super::status::{ARCHITECTURE, SERVICE, Status};
-use crate::gateway::AppState;
+use super::{Operators, json};
 
 #[derive(Serialize)]
 struct Health {
@@ -21,8 +20,8 @@ struct Health {
 }
 
 /// 200 with at least one healthy instance, else 503.
-pub(super) async fn health(State(app): State<AppState>) -> Response {
-    let status = Status::of(&app).await;
+pub(super) async fn health(State(operators): State<Operators>) -> Response {
+    let status = Status::of(&operators).await;
     let (healthy, total) = (status.healthy_instances, status.total_instances);
     let word = word(healthy, total, status.instances.iter().any(|instance| instance.state == "checking"));
     let body = Health {

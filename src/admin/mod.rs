@@ -5,6 +5,7 @@
 
 mod cancel;
 mod health;
+mod jobs;
 mod legacy;
 mod mappings;
 mod metrics;
@@ -17,19 +18,33 @@ mod transactions;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{FromRef, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get};
+use axum::routing::{any, get, post};
 use http::Method;
 use serde::Serialize;
 
 use crate::chroma::error::{ApiError, FORBIDDEN, NOT_FOUND};
 use crate::gateway::{self, AppState, Code, Refusal};
+use crate::repair::Repair;
 use status::Status;
 
+/// What the operators' handlers get. Cheap to clone.
+#[derive(Clone)]
+pub struct Operators {
+    pub app: AppState,
+    pub repair: Arc<Repair>,
+}
+
+impl FromRef<Operators> for AppState {
+    fn from_ref(operators: &Operators) -> Self {
+        Self::clone(&operators.app)
+    }
+}
+
 /// The operators' routes, for the socket of the command line.
-pub fn router(state: AppState) -> Router {
+pub fn router(state: Operators) -> Router {
     let metered = (state.clone(), Arc::new(metrics::CpuMeter::new()));
     Router::new()
         .route("/health", get(health::health))
@@ -37,13 +52,16 @@ pub fn router(state: AppState) -> Router {
         .route("/wal/status", get(show_wal_status))
         .route("/collection/mappings", get(mappings::mappings))
         .route("/transactions/{id}", get(transactions::transaction).delete(cancel::cancel))
+        .route("/admin/jobs", get(jobs::list))
+        .route("/admin/jobs/{id}", get(jobs::show).delete(jobs::cancel))
+        .route("/admin/verify", post(jobs::verify))
         .route("/admin/{*path}", any(unknown_path))
         .with_state(state)
         .merge(Router::new().route("/metrics", get(metrics::metrics)).with_state(metered))
 }
 
 /// The same for where clients come in: what would change something under `/admin/` is refused.
-pub fn public_router(state: AppState) -> Router {
+pub fn public_router(state: Operators) -> Router {
     router(state).route_layer(middleware::from_fn(refuse_changes))
 }
 
@@ -62,12 +80,12 @@ async fn unknown_path(request: Request) -> Response {
     Refusal::from(ApiError::new(404, NOT_FOUND, format!("There is no {path}"))).into_response()
 }
 
-async fn show_status(State(app): State<AppState>) -> Response {
-    json(200, &Status::of(&app).await)
+async fn show_status(State(operators): State<Operators>) -> Response {
+    json(200, &Status::of(&operators).await)
 }
 
-async fn show_wal_status(State(app): State<AppState>) -> Response {
-    json(200, &legacy::WalStatus::of(&Status::of(&app).await))
+async fn show_wal_status(State(operators): State<Operators>) -> Response {
+    json(200, &legacy::WalStatus::of(&Status::of(&operators).await))
 }
 
 fn json<T: Serialize>(status: u16, value: &T) -> Response {

@@ -7,9 +7,10 @@ use serde::Serialize;
 
 use super::legacy::{Concurrency, HighVolume, Performance, Stats, UnifiedWal, WriteAheadLog};
 use super::reload::ReloadStatus;
-use super::time;
+use super::{Operators, time};
 use crate::gateway::AppState;
 use crate::instances::client::Instance;
+use crate::repair::verify::report::Report;
 use crate::replication::view::{CoreView, InstanceView};
 use crate::wal::WalStats;
 use crate::wal::record::Lsn;
@@ -43,6 +44,8 @@ pub struct Status {
     pub leader_moves: BTreeMap<&'static str, u64>,
     /// How the last reload of the configuration ended; `null` before the first.
     pub reload: Option<ReloadStatus>,
+    /// What the last comparison of everything said; `null` before the first.
+    pub verify: Option<VerifyStatus>,
     /// Figures of the log; `null` while stopping.
     pub log: Option<WalStats>,
     pub unified_wal: UnifiedWal,
@@ -51,6 +54,39 @@ pub struct Status {
     pub performance_stats: Performance,
     pub concurrency_details: Concurrency,
     pub stats: Stats,
+}
+
+/// The last comparison of all instances.
+#[derive(Clone, Debug, Serialize)]
+pub struct VerifyStatus {
+    /// `same`, `different`, or `incomplete` where something could not be compared.
+    pub verdict: &'static str,
+    /// In a line.
+    pub summary: String,
+    /// ISO 8601.
+    pub began_at: String,
+    pub ended_at: String,
+    /// Unix time in seconds.
+    #[serde(skip)]
+    pub ended_s: f64,
+    pub collections: u64,
+    pub records: u64,
+    pub differences: u64,
+}
+
+impl From<Report> for VerifyStatus {
+    fn from(report: Report) -> Self {
+        Self {
+            verdict: report.verdict.word(),
+            summary: report.summary(),
+            began_at: time::iso_ms(report.began_ms),
+            ended_at: time::iso_ms(report.ended_ms),
+            ended_s: report.ended_ms as f64 / 1_000.0,
+            collections: report.collection_count,
+            records: report.records,
+            differences: report.difference_count,
+        }
+    }
 }
 
 /// One instance.
@@ -99,7 +135,8 @@ pub struct InstanceStatus {
 
 impl Status {
     /// The status now.
-    pub async fn of(app: &AppState) -> Self {
+    pub async fn of(operators: &Operators) -> Self {
+        let app = &operators.app;
         let replication = app.replication.clone();
         let log = tokio::task::spawn_blocking(move || replication.log_stats()).await.ok();
         // Nothing is known while the core stops.
@@ -139,6 +176,7 @@ impl Status {
             oldest_undecided: view.oldest_undecided,
             leader_moves: view.moves.iter().copied().collect(),
             reload: app.last_reload().map(ReloadStatus::from),
+            verify: operators.repair.verify.last().map(VerifyStatus::from),
             unified_wal: UnifiedWal::of(&view, log.as_ref()),
             write_ahead_log: WriteAheadLog::of(&view, log.as_ref()),
             high_volume_config: HighVolume::of(app),

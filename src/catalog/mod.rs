@@ -183,6 +183,13 @@ impl Catalog {
         Some(self.tenants.get(tenant)?.get(database)?.id)
     }
 
+    /// The collection that has this real id on an instance, also one that is dropped and not yet forgotten.
+    #[must_use]
+    pub fn owner_of(&self, instance: InstanceId, real_id: u128) -> Option<&Collection> {
+        let mut all = self.collections.values();
+        all.find(|collection| collection.real_ids.get(&instance) == Some(&real_id))
+    }
+
     /// The tenants that were made or have a database, by name.
     pub fn tenants(&self) -> impl Iterator<Item = &str> {
         self.tenants.keys().map(String::as_str)

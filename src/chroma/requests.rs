@@ -76,6 +76,18 @@ pub fn get_ids_body_for_delete(body: &[u8]) -> Option<Vec<u8>> {
     .ok()
 }
 
+/// A get of everything that these records are.
+#[must_use]
+pub fn get_records_body(ids: &[String]) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct Get<'a> {
+        ids: &'a [String],
+        include: [&'a str; 4],
+    }
+    let include = ["documents", "metadatas", "uris", "embeddings"];
+    serde_json::to_vec(&Get { ids, include }).unwrap_or_default()
+}
+
 /// The ids in the answer to a get; `None` where it is no such answer.
 #[must_use]
 pub fn parse_get_ids(answer: &[u8]) -> Option<Vec<String>> {

@@ -45,6 +45,17 @@ pub enum Command {
     /// Show instances, positions, lag and what is pending, from the running process
     #[command(after_help = PRECEDENCE)]
     Status(StatusArgs),
+
+    /// Compare every record of every collection on all instances, while writes go on
+    ///
+    /// Prints what differs, what could not be compared, and for each collection its position, count and digest.
+    /// Exit code 0 only where everything was compared and is the same.
+    #[command(after_help = PRECEDENCE)]
+    Verify(VerifyArgs),
+
+    /// Show long work of the running process: what runs, how far it is, what came out
+    #[command(after_help = PRECEDENCE)]
+    Jobs(JobsArgs),
 }
 
 /// Arguments of `serve`.
@@ -81,6 +92,41 @@ pub struct StatusArgs {
     /// Which process to ask: the one that runs on this data directory.
     #[command(flatten)]
     pub location: LocationArgs,
+
+    /// Print JSON instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `verify`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct VerifyArgs {
+    /// Which process to ask: the one that runs on this data directory.
+    #[command(flatten)]
+    pub location: LocationArgs,
+
+    /// Compare this collection only; by its name, in any database, or its id
+    #[arg(long, value_name = "NAME-OR-ID")]
+    pub collection: Option<String>,
+
+    /// Print JSON instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `jobs`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct JobsArgs {
+    /// Which process to ask: the one that runs on this data directory.
+    #[command(flatten)]
+    pub location: LocationArgs,
+
+    /// Show this job with its result
+    pub id: Option<i64>,
+
+    /// End the job
+    #[arg(long, requires = "id")]
+    pub cancel: bool,
 
     /// Print JSON instead of text
     #[arg(long)]

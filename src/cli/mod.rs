@@ -3,18 +3,24 @@
 mod args;
 pub mod check;
 pub mod config;
+pub mod jobs;
 pub mod log;
 mod reload;
 pub mod serve;
 mod socket;
 pub mod status;
+pub mod verify;
+mod watch;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser;
 
-pub use args::{CheckArgs, Cli, Command, ConfigArgs, LocationArgs, ServeArgs, ServerArgs, StatusArgs};
+pub use args::{
+    CheckArgs, Cli, Command, ConfigArgs, JobsArgs, LocationArgs, ServeArgs, ServerArgs, StatusArgs,
+    VerifyArgs,
+};
 
 /// How the process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,8 +6,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::log::SetLevel;
 use super::serve::settings;
+use crate::admin::Operators;
 use crate::config::{Config, ConfigErrors, Flags, Reloaded, process_environment};
-use crate::gateway::{AppState, LastReload};
+use crate::gateway::LastReload;
 
 /// What a reload needs of the start: the flags stay in force, and the log can be set.
 pub struct Reloading {
@@ -25,7 +26,7 @@ impl Reloading {
     }
 
     /// Reloads at every signal, for the life of the process.
-    pub async fn run(mut self, mut config: Config, app: AppState) {
+    pub async fn run(mut self, mut config: Config, operators: Operators) {
         let mut number = 0;
         while self.hangup.recv().await.is_some() {
             number += 1;
@@ -33,7 +34,7 @@ impl Reloading {
             let result = match next {
                 Ok(reloaded) => {
                     config = reloaded.config.clone();
-                    self.apply(&reloaded, &app);
+                    self.apply(&reloaded, &operators);
                     Ok((reloaded.applied, reloaded.needs_restart))
                 }
                 Err(errors) => {
@@ -44,7 +45,7 @@ impl Reloading {
                     Err(errors)
                 }
             };
-            app.note_reload(LastReload { number, at: SystemTime::now(), result });
+            operators.app.note_reload(LastReload { number, at: SystemTime::now(), result });
         }
     }
 
@@ -58,7 +59,8 @@ impl Reloading {
         }
     }
 
-    fn apply(&self, reloaded: &Reloaded, app: &AppState) {
+    fn apply(&self, reloaded: &Reloaded, operators: &Operators) {
+        let app = &operators.app;
         let config = &reloaded.config;
         // Told before the level changes, which may hide it.
         for change in &reloaded.applied {
@@ -71,6 +73,7 @@ impl Reloading {
             tracing::error!(reason, "what is logged can't be changed");
         }
         app.configure(config);
+        operators.repair.configure(config.verify.every);
         let core = settings(config, app.replication.instances().len());
         app.replication.configure(core, config.wal.keep.as_secs(), config.health.interval);
         let (applied, waiting) = (reloaded.applied.len(), reloaded.needs_restart.len());

@@ -86,6 +86,12 @@ sections! {
         segment_bytes: u64 = "segment_bytes", whole(64 << 20, &(1 << 20..=1 << 30));
     }
 
+    /// How instances are compared.
+    "verify." VerifyConfig {
+        /// Pause between two comparisons of all records on all instances; 0: only when asked for.
+        every: Duration = "every_s", seconds(86_400, &(0..=31_536_000)).live();
+    }
+
     /// How instances are watched.
     "health." HealthConfig {
         /// Pause between two heartbeats to one instance, 2 s at most.

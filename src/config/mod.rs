@@ -30,8 +30,8 @@ use std::path::PathBuf;
 
 pub use instances::{InstanceConfig, InstanceUrl, MAX_INSTANCES};
 pub use keys::{
-    Acknowledge, HealthConfig, HttpConfig, LogConfig, ManagedConfig, ReadConfig, ResourcesConfig, WalConfig,
-    WriteConfig,
+    Acknowledge, HealthConfig, HttpConfig, LogConfig, ManagedConfig, ReadConfig, ResourcesConfig,
+    VerifyConfig, WalConfig, WriteConfig,
 };
 pub use problem::{ConfigErrors, FilePlace, Problem, Source};
 pub use reference::{RENEW, help, reference};
@@ -85,6 +85,8 @@ pub struct Config {
     pub http: HttpConfig,
     /// Section `[wal]`.
     pub wal: WalConfig,
+    /// Section `[verify]`.
+    pub verify: VerifyConfig,
     /// Section `[health]`.
     pub health: HealthConfig,
     /// Section `[managed]`.
@@ -120,6 +122,7 @@ impl Config {
             read: ReadConfig::from_values(&values),
             http: HttpConfig::from_values(&values),
             wal: WalConfig::from_values(&values),
+            verify: VerifyConfig::from_values(&values),
             health: HealthConfig::from_values(&values),
             managed: ManagedConfig::from_values(&values),
             resources: ResourcesConfig::from_values(&values),

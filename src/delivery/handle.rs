@@ -290,6 +290,16 @@ impl Replication {
         self.ask(move |core| core.entry_view(&lane, lsn)).await.flatten()
     }
 
+    /// Why a lane on an instance can't be brought to the verdicts, where it can't.
+    pub async fn divergence(&self, lane: Lane, instance: InstanceId) -> Option<String> {
+        self.ask(move |core| core.divergence(&lane, instance)).await.flatten()
+    }
+
+    /// True where an instance has applied everything up to this entry, durably, and the catalog tells of it.
+    pub async fn has_settled(&self, instance: InstanceId, upto: Lsn) -> bool {
+        self.ask(move |core| core.has_settled(instance, upto)).await.unwrap_or(false)
+    }
+
     /// When these writes were accepted: Unix time in milliseconds. Those that are finished everywhere are missing.
     pub async fn accepted_ms(&self, lsns: Vec<Lsn>) -> BTreeMap<Lsn, u64> {
         let wal = Arc::clone(&self.shared.wal);

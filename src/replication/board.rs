@@ -85,6 +85,14 @@ pub struct Stamp {
     era: u64,
 }
 
+impl Stamp {
+    /// The last entry of the lane; 0 where none came since the start.
+    #[must_use]
+    pub fn position(self) -> Lsn {
+        self.position
+    }
+}
+
 /// How a lane stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Standing {

@@ -116,6 +116,23 @@ impl Core {
         Some(self.instance_ids().map(|instance| (instance, there(instance))).collect())
     }
 
+    /// Why a lane on an instance can't be brought to the verdicts, where it can't.
+    #[must_use]
+    pub fn divergence(&self, lane: &Lane, instance: InstanceId) -> Option<String> {
+        let at = self.lanes.get(lane)?.at.get(instance.index())?;
+        at.divergent.as_ref().map(|divergence| divergence.reason.clone())
+    }
+
+    /// True where an instance has applied every entry up to this one, durably, in all lanes that it follows.
+    #[must_use]
+    pub fn has_settled(&self, instance: InstanceId, upto: Lsn) -> bool {
+        self.lanes.values().all(|lane| {
+            let at = &lane.at[instance.index()];
+            let first = lane.entries.get(lane.index_after(at.applied_durable));
+            at.divergent.is_some() || first.is_none_or(|entry| entry.lsn > upto)
+        })
+    }
+
     /// True where a collection that an instance does not know may be missing rightly: it was dropped, or a drop of
     /// it or of its database is not finished everywhere.
     #[must_use]

@@ -30,3 +30,4 @@ mod support;
 mod takeback;
 mod transactions;
 mod use_cases;
+mod verify;

@@ -5,7 +5,7 @@
 //! | `accept` | which form the client wants |
 //! | `page` | writes families of samples; `prometheus-client` spells them |
 //! | `plain` | the older text format, from the newer one |
-//! | `requests`, `instances`, `log`, `process` | the families, by what they are about |
+//! | `requests`, `instances`, `log`, `verify`, `process` | the families, by what they are about |
 //! | `legacy` | the predecessor's JSON |
 //!
 //! Labels have few values: classes of requests, statuses, names of instances. Never a collection or an id.
@@ -18,6 +18,7 @@ mod page;
 mod plain;
 mod process;
 mod requests;
+mod verify;
 
 use std::sync::Arc;
 
@@ -26,6 +27,7 @@ use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
+use super::Operators;
 use super::status::Status;
 use crate::gateway::AppState;
 use crate::wal::WalStats;
@@ -51,15 +53,15 @@ impl Snapshot {
 
 /// The figures now, in the form that the client prefers.
 pub(super) async fn metrics(
-    State((app, cpu)): State<(AppState, Arc<CpuMeter>)>,
+    State((operators, cpu)): State<(Operators, Arc<CpuMeter>)>,
     headers: HeaderMap,
 ) -> Response {
     let wanted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("");
     let form = accept::preferred(wanted);
     if form == Form::Json {
-        return super::json(200, &legacy::figures(&app, &cpu));
+        return super::json(200, &legacy::figures(&operators.app, &cpu));
     }
-    let snapshot = Snapshot { status: Status::of(&app).await, app };
+    let snapshot = Snapshot { status: Status::of(&operators).await, app: operators.app };
     let Ok(text) = page::write(move |page| families(page, &snapshot)) else {
         return answer(StatusCode::INTERNAL_SERVER_ERROR, PLAIN, String::new());
     };
@@ -73,6 +75,7 @@ fn families(page: &mut Page<'_>, snapshot: &Snapshot) -> std::fmt::Result {
     requests::write(page, snapshot)?;
     instances::write(page, snapshot)?;
     log::write(page, snapshot)?;
+    verify::write(page, snapshot)?;
     process::write(page)
 }
 

@@ -1,0 +1,67 @@
+//! Comparisons that nobody has to ask for.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use super::{KIND, Request};
+use crate::repair::jobs::{Jobs, now_ms};
+
+/// Pause after a start, so that the first requests are not slowed down by what is overdue.
+const AFTER_START: Duration = Duration::from_secs(60);
+/// Pause after a failure.
+const AFTER_FAILURE: Duration = Duration::from_secs(60);
+
+/// Asks for a comparison of everything each time the pause since the last one is over; zero: never. For the life of
+/// the process.
+pub async fn run(jobs: Jobs, mut every: watch::Receiver<Duration>) {
+    let born_ms = now_ms();
+    loop {
+        let pause = *every.borrow_and_update();
+        let wait = match (pause, jobs.last_created_ms(KIND).await) {
+            (Duration::ZERO, _) => Duration::MAX,
+            (_, Err(_)) => AFTER_FAILURE,
+            (_, Ok(last_ms)) => wait(pause, last_ms, born_ms),
+        };
+        tokio::select! {
+            changed = every.changed() => match changed {
+                Ok(()) => continue,
+                Err(_) => return,
+            },
+            () = sleep(wait) => {}
+        }
+        let request = serde_json::to_value(Request::default()).unwrap_or_default();
+        if let Err(error) = jobs.start(KIND, request).await {
+            tracing::error!(%error, "the comparison that is due can't be started");
+            sleep(AFTER_FAILURE).await;
+        }
+    }
+}
+
+/// How long the next one is away.
+fn wait(pause: Duration, last_ms: Option<u64>, born_ms: u64) -> Duration {
+    let first = born_ms + ms(pause.min(AFTER_START));
+    let due = last_ms.unwrap_or(born_ms).saturating_add(ms(pause)).max(first);
+    let due = UNIX_EPOCH + Duration::from_millis(due);
+    due.duration_since(SystemTime::now()).unwrap_or_default()
+}
+
+fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_one_comes_a_pause_after_the_last_and_not_right_after_a_start() {
+        let (now, day) = (now_ms(), Duration::from_secs(86_400));
+        let about = |wait: Duration| (wait.as_millis() + 500) / 1_000;
+        assert_eq!(about(wait(day, None, now)), 86_400);
+        assert_eq!(about(wait(day, Some(now - 3_600_000), now - 7_200_000)), 82_800);
+        assert_eq!(about(wait(day, Some(now - 2 * 86_400_000), now)), 60, "overdue at the start");
+        assert_eq!(about(wait(Duration::from_secs(1), Some(now - 5_000), now - 2_000)), 0);
+    }
+}
