@@ -44,8 +44,11 @@ pub(super) struct Owner {
     pub cancels: HashMap<Lsn, Vec<CancelAnswer>>,
     pub holds: Holds,
     pub deliveries: JoinSet<()>,
-    /// Records of this round, handed to the log together.
+    /// Records that the log is handed together.
     pub records: Vec<Record>,
+    /// They go now. Otherwise they wait for the next that does, or for the tick: a commit of their own would stand in the
+    /// way of those who wait for one.
+    pub hurried: bool,
 }
 
 impl Owner {
@@ -61,18 +64,22 @@ impl Owner {
                 () = sleep_until(wake.unwrap_or_else(Instant::now).into()), if wake.is_some() => {
                     batch.push(Message::event(Event::Wake));
                 }
-                _ = tick.tick() => batch.push(Message::event(Event::Tick)),
+                _ = tick.tick() => {
+                    self.hurried = true;
+                    batch.push(Message::event(Event::Tick));
+                }
                 Some(_) = self.deliveries.join_next(), if !self.deliveries.is_empty() => {}
             }
             for message in batch.drain(..) {
                 if let Message::Stop(done) = message {
+                    self.wal.record(std::mem::take(&mut self.records));
                     self.deliveries.shutdown().await;
                     _ = done.send(());
                     return;
                 }
                 self.take(message);
             }
-            if !self.records.is_empty() {
+            if std::mem::take(&mut self.hurried) && !self.records.is_empty() {
                 self.wal.record(std::mem::take(&mut self.records));
             }
         }
@@ -158,7 +165,11 @@ impl Owner {
     pub(super) fn perform(&mut self, action: Action) {
         match action {
             Action::Deliver(delivery) => self.send(delivery),
-            Action::Record(record) => self.records.push(record),
+            Action::Record(record) => {
+                self.hurried |= !record.may_wait();
+                self.records.push(record);
+            }
+            Action::Hurry => self.hurried = true,
             Action::Answer { lsn, reply } => self.answer(lsn, reply),
             Action::Cancelled { lsn } => self.cancelled(lsn, Ok(())),
             Action::NotCancelled { lsn, why } => self.cancelled(lsn, Err(why)),

@@ -218,6 +218,7 @@ impl Ready {
             holds: Holds::default(),
             deliveries: JoinSet::new(),
             records: Vec::new(),
+            hurried: false,
         };
         for action in actions {
             owner.perform(action);

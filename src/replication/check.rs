@@ -17,6 +17,8 @@ impl Core {
     pub(super) fn assert_invariants(&self) {
         let in_flight: usize = self.instances.iter().map(|instance| instance.in_flight).sum();
         assert_eq!(in_flight, self.deliveries.len(), "deliveries under way are counted");
+        let following: usize = self.instances.iter().map(|instance| instance.following.in_flight).sum();
+        assert_eq!(in_flight, self.deciding + following, "each decides or follows");
         for delivery in self.deliveries.values() {
             let Some(lane) = self.lanes.get(&delivery.lane) else {
                 continue;

@@ -7,6 +7,7 @@ use super::board::Board;
 use super::cancel::Accepted;
 use super::durable::Later;
 use super::event::{Action, Delivery, DeliveryId, DownReason, Event, LoggedEntry, What};
+use super::follow::Following;
 use super::hold::Holds;
 use super::lane::LaneState;
 use super::leadership::Move;
@@ -14,7 +15,6 @@ use super::pace::Pace;
 use super::pending::Pending;
 use super::read::{Moved, WaitingRead};
 use super::schema::SchemaOrder;
-use super::step::Step;
 use super::waiting::Waiting;
 use crate::catalog::Catalog;
 use crate::chroma::ids::InstanceId;
@@ -68,6 +68,7 @@ pub(super) struct InstanceState {
     /// Lanes that may have something to send, in turn.
     pub ready: VecDeque<Lane>,
     pub queued: BTreeSet<Lane>,
+    pub following: Following,
     /// What its requests take, by kind of record write.
     pub paces: [Pace; 4],
 }
@@ -78,6 +79,8 @@ pub(super) struct InFlight {
     pub instance: InstanceId,
     pub lane: Lane,
     pub entries: Vec<Lsn>,
+    /// They were decided before.
+    pub decided: bool,
     pub what: What,
     pub since_ms: u64,
     pub expected_ms: u64,
@@ -93,9 +96,13 @@ pub struct Core {
     pub(super) catalog: Catalog,
     pub(super) lanes: BTreeMap<Lane, LaneState>,
     pub(super) deliveries: BTreeMap<DeliveryId, InFlight>,
+    /// Deliveries under way that decide.
+    pub(super) deciding: usize,
     pub(super) next_delivery: u64,
     pub(super) recorded: u64,
     pub(super) recorded_durable: u64,
+    /// The records up to this are on their way to the disk, whatever they are.
+    pub(super) hurried: u64,
     pub(super) later: VecDeque<(u64, Later)>,
     pub(super) waiting: Waiting,
     pub(super) reads: Vec<WaitingRead>,
@@ -123,6 +130,7 @@ impl Core {
             in_flight: 0,
             ready: VecDeque::new(),
             queued: BTreeSet::new(),
+            following: Following::default(),
             paces: [Pace::new(); 4],
         };
         Self {
@@ -132,9 +140,11 @@ impl Core {
             catalog,
             lanes: BTreeMap::new(),
             deliveries: BTreeMap::new(),
+            deciding: 0,
             next_delivery: 1,
             recorded: 0,
             recorded_durable: 0,
+            hurried: 0,
             later: VecDeque::new(),
             waiting: Waiting::default(),
             reads: Vec::new(),
@@ -284,32 +294,14 @@ impl Core {
         self.assert_invariants();
     }
 
-    /// Sends as much as the instance may have under way, lane by lane in turn.
-    fn pump(&mut self, instance: InstanceId) {
-        while self.instances[instance.index()].in_flight < self.settings.max_in_flight {
-            let state = &mut self.instances[instance.index()];
-            let Some(key) = state.ready.pop_front() else {
-                return;
-            };
-            state.queued.remove(&key);
-            match self.step(&key, instance) {
-                Step::Wait => {}
-                Step::Skip { upto } => {
-                    let changes = self.schema_changes(&key, instance, upto, false, None);
-                    self.applied(&key, instance, upto, Vec::new(), changes);
-                }
-                Step::Decide { lsn, verdict, changes } => {
-                    self.taint(&key, lsn);
-                    self.decide_here(&key, instance, lsn, verdict, changes);
-                }
-                Step::Send { entries, what, probe_dimension } => {
-                    self.deliver(&key, instance, entries, what, probe_dimension);
-                }
-            }
-        }
-    }
-
-    fn deliver(&mut self, key: &Lane, instance: InstanceId, entries: Vec<Lsn>, what: What, probe: bool) {
+    pub(super) fn deliver(
+        &mut self,
+        key: &Lane,
+        instance: InstanceId,
+        entries: Vec<Lsn>,
+        what: What,
+        probe: bool,
+    ) {
         let id = DeliveryId(self.next_delivery);
         self.next_delivery += 1;
         let Some(lane) = self.lanes.get_mut(key) else {
@@ -329,20 +321,20 @@ impl Core {
             lane.gather.ends(entries.len());
         }
         let expected_ms = self.expected_ms(instance, &what, records);
-        self.instances[instance.index()].in_flight += 1;
+        self.count_delivery(instance, decided, true);
         self.deliveries.insert(
             id,
             InFlight {
                 instance,
                 lane: key.clone(),
                 entries: entries.clone(),
+                decided,
                 what: what.clone(),
                 since_ms: self.now_ms,
                 expected_ms,
                 records,
             },
         );
-        let lane = key.clone();
         let home = match (&what, key) {
             (What::Describe { id, .. }, _) => self.catalog.known(*id),
             (_, Lane::Collection(id)) if probe => self.catalog.known(*id),
@@ -352,7 +344,7 @@ impl Core {
         self.actions.push(Action::Deliver(Delivery {
             id,
             instance,
-            lane,
+            lane: key.clone(),
             entries,
             what,
             doubt,

@@ -28,6 +28,14 @@ impl Core {
         self.recorded
     }
 
+    /// Something waits for records that the shell may be holding back.
+    pub(super) fn hurry(&mut self) {
+        if self.recorded > self.hurried.max(self.recorded_durable) {
+            self.hurried = self.recorded;
+            self.actions.push(Action::Hurry);
+        }
+    }
+
     /// Takes the news that the first `upto` records are durable.
     pub(super) fn records_durable(&mut self, upto: u64) {
         self.recorded_durable = self.recorded_durable.max(upto);

@@ -95,8 +95,11 @@ pub enum Level {
 pub enum Action {
     /// Send this to an instance and report its end, however long that takes.
     Deliver(Delivery),
-    /// Make this durable. Records are numbered from 1 in the order of these actions.
+    /// Make this durable. Records are numbered from 1 in the order of these actions. One that may wait
+    /// ([`Record::may_wait`]) can be held back until the next that may not, the next [`Event::Tick`] or [`Action::Hurry`].
     Record(Record),
+    /// Something waits for the records so far: hold none of them back.
+    Hurry,
     /// Answer the sender of this write.
     Answer { lsn: Lsn, reply: Reply },
     /// A write is cancelled, durably.

@@ -13,6 +13,7 @@
 //! | `queue` | many of them |
 //! | `step` | what a lane's instance does next |
 //! | `run` | which neighbouring writes share a request |
+//! | `follow` | how much an instance that follows takes at a time |
 //! | `gather` | a leader's pause for the senders that it has just answered |
 //! | `pace` | how long a request of so many records takes |
 //! | `outcome` | what the end of a delivery means |
@@ -40,6 +41,7 @@ pub mod core;
 mod doubt;
 mod durable;
 pub mod event;
+mod follow;
 pub mod gather;
 pub mod hold;
 mod lag;

@@ -21,7 +21,7 @@ impl Core {
             return;
         };
         let instance = ended.instance;
-        self.instances[instance.index()].in_flight -= 1;
+        self.count_delivery(instance, ended.decided, false);
         self.dirty.insert(ended.lane.clone());
         let Some(lane) = self.lanes.get_mut(&ended.lane) else {
             return;
@@ -254,6 +254,9 @@ impl Core {
             changes: outcome.changes.clone(),
         };
         self.record(Record::Outcome(outcome), later);
+        if self.schema.dependents(key).next().is_some() {
+            self.hurry();
+        }
     }
 }
 

@@ -260,7 +260,7 @@ mod tests {
     fn millions_of_single_writes_fit_into_memory() {
         let books_bytes = 16;
         assert_eq!(size_of::<Pending>(), 56);
-        assert!(size_of::<Pending>() as u64 + 2 * books_bytes <= ENTRY_BYTES);
+        assert!(size_of::<Pending>() as u64 + books_bytes <= ENTRY_BYTES);
         let mut entry = add();
         assert!(entry.rare.is_none());
         entry.decide(Verdict::Committed(Answer { status: 201, body: b"{}".to_vec() }));

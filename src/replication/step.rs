@@ -17,17 +17,13 @@ pub(super) enum Step {
     /// Nothing now; whatever changes that touches the lane again.
     Wait,
     /// All up to this is void there, which must be durable before anything builds on it.
-    Skip {
-        upto: Lsn,
-    },
+    Skip { upto: Lsn },
     /// The catalog alone decides the entry.
-    Decide {
-        lsn: Lsn,
-        verdict: Verdict,
-        changes: Vec<CatalogChange>,
-    },
+    Decide { lsn: Lsn, verdict: Verdict, changes: Vec<CatalogChange> },
     Send {
         entries: Vec<Lsn>,
+        /// All of them were decided before.
+        decided: bool,
         what: What,
         probe_dimension: bool,
     },
@@ -35,7 +31,7 @@ pub(super) enum Step {
 
 impl Step {
     fn send(entry: &Pending, what: What) -> Self {
-        Self::Send { entries: vec![entry.lsn], what, probe_dimension: false }
+        Self::Send { entries: vec![entry.lsn], decided: entry.is_decided(), what, probe_dimension: false }
     }
 
     fn refuse(entry: &Pending, error: &ApiError) -> Self {
@@ -74,7 +70,11 @@ impl Core {
         if let Some(upto) = never_came(lane, entry, instance) {
             return Step::Skip { upto };
         }
-        if lane.at[instance.index()].stops_before(entry.lsn) || !self.may_go(lane, entry, instance) {
+        if lane.at[instance.index()].stops_before(entry.lsn) {
+            return Step::Wait;
+        }
+        if !self.may_go(lane, entry, instance) {
+            self.hurry();
             return Step::Wait;
         }
         match entry.effect() {
@@ -293,9 +293,10 @@ impl Core {
                 };
                 if let Some(write) = entry.records() {
                     let entries = self.run(lane, entry, instance);
-                    let probe_dimension = lane.dimension.is_none() && !entry.is_decided();
+                    let decided = entry.is_decided();
+                    let probe_dimension = lane.dimension.is_none() && !decided;
                     let what = What::Records { kind: write.kind, real_id };
-                    return Step::Send { entries, what, probe_dimension };
+                    return Step::Send { entries, decided, what, probe_dimension };
                 }
                 match other {
                     Some(Op::DeleteWhere) => match entry.resolved() {

@@ -57,8 +57,8 @@ impl Wal {
         let opened = open::open(setup)?;
         let wal_dir = setup.dir.join("wal");
         let durable = opened.ledger.durable_seq();
-        let engine = SegmentEngine::open(&wal_dir, opened.next_segment, durable, setup.options.segment_bytes)
-            .map_err(storage)?;
+        let engine =
+            SegmentEngine::open(&wal_dir, opened.next_segment, durable, &setup.options).map_err(storage)?;
         let state = state::connect(&state::path_of(setup.dir)).map_err(storage)?;
         let Opened { lock, state: checkpoint, mut ledger, readers, bodies, next_segment, recovered } = opened;
         ledger.open_segment(next_segment, std::time::Instant::now());

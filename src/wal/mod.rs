@@ -33,6 +33,7 @@ pub mod record;
 mod scan;
 mod segment;
 mod shared;
+mod spare;
 mod stamp;
 mod state;
 mod stats;

@@ -164,18 +164,18 @@ fn drop_leftovers(
 fn books(state: &State, segments: &Segments, scanned: &mut [Scanned]) -> Result<Ledger, LogError> {
     let covered = state.covered_seq();
     let mut ledger = Ledger::new(covered, covered, state.last_lsn()?);
-    for (&number, &(_, last)) in segments {
-        ledger.open_segment(number, Instant::now());
-        ledger.durable(number, last, None);
-    }
     let mut last = Lsn(0);
-    for Scanned { segment, entries, held } in scanned {
+    for ((&number, &(_, last_seq)), Scanned { segment, entries, held }) in segments.iter().zip(scanned) {
+        assert_eq!(number, *segment, "segments are scanned in order");
+        // Seals the one before, which is complete.
+        ledger.open_segment(number, Instant::now());
+        ledger.durable(number, last_seq, None);
         if entries.first().is_some_and(|first| first.lsn <= last) {
             return Err(LogError::Damaged(format!("segment {segment} repeats entries of an earlier one")));
         }
         last = entries.last().map_or(last, |entry| entry.lsn);
         for (seq, held) in std::mem::take(held) {
-            ledger.durable(*segment, seq, Some(held));
+            ledger.durable(number, seq, Some(held));
         }
     }
     Ok(ledger)

@@ -5,6 +5,8 @@
 pub struct WalOptions {
     /// A segment file is closed and the next begun at about this size.
     pub segment_bytes: u64,
+    /// A segment that lasts longer than this has the next one made ready beforehand.
+    pub spare_after_ms: u64,
     /// A body of at least this length gets a file of its own, synced before the commit that names it.
     pub large_body_bytes: usize,
     /// One commit takes what waits, up to about this many bytes.
@@ -44,6 +46,7 @@ impl Default for WalOptions {
     fn default() -> Self {
         Self {
             segment_bytes: 64 << 20,
+            spare_after_ms: 1_000,
             large_body_bytes: 256 << 10,
             batch_bytes: 8 << 20,
             queue_entries: 20_000,

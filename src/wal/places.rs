@@ -89,11 +89,12 @@ impl Places {
         self.unfinished
     }
 
-    /// Gives memory back when all are finished and none can come any more.
+    /// No entry can come any more: gives back the memory that was kept for more, and all of it when all are finished.
     pub fn seal(&mut self) {
         if self.unfinished == 0 {
             (self.slots, self.cursor) = (Vec::new(), 0);
         }
+        self.slots.shrink_to_fit();
     }
 
     fn index(&self, lsn: Lsn) -> Option<usize> {
@@ -127,6 +128,12 @@ mod tests {
         assert_eq!((places.oldest(), places.unfinished()), (Some(Lsn(10)), 3));
         assert_eq!(places.finish(Lsn(10)), Some(cost(10)));
         assert_eq!(places.oldest(), Some(Lsn(12)), "what finished early is passed over");
+        places.seal();
+        assert_eq!(
+            (places.slots.capacity(), places.oldest()),
+            (4, Some(Lsn(12))),
+            "nothing is kept for more"
+        );
         places.finish(Lsn(20));
         places.finish(Lsn(12));
         assert_eq!((places.oldest(), places.unfinished(), places.first_lsn()), (None, 0, Some(Lsn(10))));

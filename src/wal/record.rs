@@ -302,3 +302,12 @@ pub enum Record {
         reason: String,
     },
 }
+
+impl Record {
+    /// True where nobody is told of it when it is durable, so that it may wait a moment for others to share a commit
+    /// with: an instance has applied what was decided before.
+    #[must_use]
+    pub fn may_wait(&self) -> bool {
+        matches!(self, Self::Outcome(outcome) if outcome.decisions.is_empty() && outcome.changes.is_empty())
+    }
+}

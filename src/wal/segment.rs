@@ -1,7 +1,7 @@
 //! Segment files: SQLite databases with one table of records. Space comes back by dropping a file.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, params};
@@ -9,9 +9,18 @@ use rusqlite::{Connection, OpenFlags, params};
 use super::disk::disk;
 use super::engine::{Engine, Settled, StampedRecord, head_crc};
 use super::error::LogError;
+use super::options::WalOptions;
+use super::spare::{Ready, Spares};
 
 /// Version of the segment files, in SQLite's `user_version`; 0 is a file whose creation never ended.
 pub const SEGMENT_FORMAT: u32 = 1;
+
+/// Of a segment.
+const PAGE_BYTES: u64 = 4096;
+/// Of a write-ahead file (<https://sqlite.org/fileformat2.html#walformat>).
+const HEADER_BYTES: u64 = 32;
+/// Of a page in it.
+const FRAME_BYTES: u64 = PAGE_BYTES + 24;
 
 /// `body` stands last, so that SQLite reads a head without the pages that hold the body.
 const SCHEMA: &str = "CREATE TABLE record (
@@ -54,10 +63,11 @@ fn open(path: &Path, flags: OpenFlags) -> Result<Connection, LogError> {
 }
 
 /// Creates a segment, durable when this returns.
-fn create(dir: &Path, number: u64) -> Result<Connection, LogError> {
+pub fn create(dir: &Path, number: u64) -> Result<Connection, LogError> {
     let path = path_of(dir, number);
     let made =
         open(&path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE).and_then(|conn| {
+            conn.pragma_update(None, "page_size", PAGE_BYTES)?;
             conn.pragma_update(None, "journal_mode", "WAL")?;
             conn.execute_batch(&format!(
                 "BEGIN IMMEDIATE; {SCHEMA}; PRAGMA user_version = {SEGMENT_FORMAT}; COMMIT"
@@ -95,13 +105,24 @@ pub fn last_seq(conn: &Connection) -> Result<u64, LogError> {
     Ok(conn.query_row("SELECT coalesce(max(seq), 0) FROM record", [], |row| row.get(0))?)
 }
 
+/// Length of the part of a segment's write-ahead file that holds commits. The file itself may be longer.
+fn used_bytes(conn: &Connection) -> Result<u64, LogError> {
+    let frames: u64 =
+        conn.prepare_cached("PRAGMA wal_checkpoint(NOOP)")?.query_row([], |row| row.get("log"))?;
+    Ok(HEADER_BYTES + frames * FRAME_BYTES)
+}
+
 /// The segments as a store of records, for the writer thread.
 #[derive(Debug)]
 pub struct SegmentEngine {
     dir: PathBuf,
     segment_bytes: u64,
+    spare_after: Duration,
     next_number: u64,
     active: Option<Active>,
+    /// The number of the last segment that was active.
+    last_number: u64,
+    spares: Spares,
     /// The segment of the last failed commit, until it is settled.
     doubtful: Option<Doubtful>,
     /// The last record known to be durable.
@@ -112,9 +133,12 @@ pub struct SegmentEngine {
 struct Active {
     number: u64,
     conn: Connection,
-    /// Length of the write-ahead file after the last successful commit. It only grows: nothing
+    /// Length of the used part of the write-ahead file after the last successful commit. It only grows: nothing
     /// folds the active segment.
     wal_bytes: u64,
+    since: Instant,
+    /// It was made ready, so that commits write in place.
+    in_place: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -132,13 +156,16 @@ impl SegmentEngine {
         dir: &Path,
         first_number: u64,
         durable_seq: u64,
-        segment_bytes: u64,
+        options: &WalOptions,
     ) -> Result<Self, LogError> {
         let mut engine = Self {
             dir: dir.to_owned(),
-            segment_bytes,
+            segment_bytes: options.segment_bytes,
+            spare_after: Duration::from_millis(options.spare_after_ms),
             next_number: first_number,
             active: None,
+            last_number: first_number,
+            spares: Spares::new(dir, options),
             doubtful: None,
             durable_seq,
         };
@@ -146,8 +173,34 @@ impl SegmentEngine {
         Ok(engine)
     }
 
-    fn wal_bytes(&self, number: u64) -> Result<u64, LogError> {
-        Ok(disk().len(&beside(&path_of(&self.dir, number), "-wal"))?)
+    fn activate(&mut self, Ready { number, conn }: Ready, in_place: bool) -> Result<(), LogError> {
+        let wal_bytes = used_bytes(&conn)?;
+        self.last_number = number;
+        self.active = Some(Active { number, conn, wal_bytes, since: Instant::now(), in_place });
+        Ok(())
+    }
+
+    /// Goes on in another segment where the active one is full, or where one stands ready in which commits cost less; has
+    /// the next one made ready unless segments are full in no time.
+    fn rotate(&mut self) -> Result<(), LogError> {
+        let Some(active) = &self.active else { return Ok(()) };
+        let full = active.wal_bytes >= self.segment_bytes;
+        let lasts = active.since.elapsed() >= self.spare_after;
+        if full || !active.in_place {
+            if let Some(ready) = self.spares.take(self.last_number) {
+                self.active = None;
+                return self.activate(ready, true);
+            }
+            if full {
+                self.active = None;
+                return self.reopen();
+            }
+        }
+        if lasts && self.spares.is_idle() {
+            self.spares.ask(self.next_number);
+            self.next_number += 1;
+        }
+        Ok(())
     }
 
     /// Cuts what a failed commit may have left behind the last good one. SQLite does not see it now, but
@@ -164,19 +217,14 @@ impl SegmentEngine {
 
 impl Engine for SegmentEngine {
     fn commit(&mut self, batch: &[StampedRecord]) -> Result<u64, LogError> {
-        if self.active.as_ref().is_some_and(|active| active.wal_bytes >= self.segment_bytes) {
-            self.active = None;
-            self.reopen()?;
-        }
+        self.rotate()?;
         let Some(active) = self.active.as_mut() else {
             return Err(LogError::Storage("the log has no open segment".to_owned()));
         };
         let (number, wal_bytes) = (active.number, active.wal_bytes);
-        match insert(&mut active.conn, batch).and_then(|()| self.wal_bytes(number)) {
+        match insert(&mut active.conn, batch).and_then(|()| used_bytes(&active.conn)) {
             Ok(wal_bytes) => {
-                if let Some(active) = self.active.as_mut() {
-                    active.wal_bytes = wal_bytes;
-                }
+                active.wal_bytes = wal_bytes;
                 self.durable_seq = batch.last().map_or(self.durable_seq, |record| record.seq);
                 Ok(number)
             }
@@ -189,7 +237,7 @@ impl Engine for SegmentEngine {
     }
 
     fn settle(&mut self) -> Result<Settled, LogError> {
-        let segment = self.next_number.saturating_sub(1);
+        let segment = self.last_number;
         let active =
             self.active.take().map(|active| Doubtful { number: active.number, wal_bytes: active.wal_bytes });
         let Some(doubtful) = self.doubtful.or(active) else {
@@ -218,8 +266,7 @@ impl Engine for SegmentEngine {
         let number = self.next_number;
         self.next_number += 1;
         let conn = create(&self.dir, number)?;
-        self.active = Some(Active { number, conn, wal_bytes: self.wal_bytes(number)? });
-        Ok(())
+        self.activate(Ready { number, conn }, false)
     }
 }
 

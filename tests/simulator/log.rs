@@ -105,6 +105,8 @@ impl Facts {
 #[derive(Debug, Default)]
 pub(crate) struct Log {
     items: Vec<Item>,
+    /// Records that the shell holds back.
+    held: Vec<Item>,
     /// How many of the items are durable.
     durable: usize,
     /// How many a commit under way will make durable.
@@ -129,8 +131,14 @@ impl Log {
         Lsn(self.last.0 + 1)
     }
 
+    /// Takes a record, which is held back for now.
     pub(crate) fn record(&mut self, record: Record) {
-        self.items.push(Item::Record(record));
+        self.held.push(Item::Record(record));
+    }
+
+    /// Appends what was held back.
+    pub(crate) fn release(&mut self) {
+        self.items.append(&mut self.held);
     }
 
     /// Begins a commit of everything appended; false where one is under way or nothing waits.
@@ -154,7 +162,7 @@ impl Log {
 
     /// True when the core knows everything that was appended to be durable.
     pub(crate) fn is_told(&self) -> bool {
-        self.told == self.items.len()
+        self.told == self.items.len() && self.held.is_empty()
     }
 
     /// The items of the last commit, which the core is told of now.
@@ -166,6 +174,7 @@ impl Log {
     /// Isochrome ends: what is not durable is gone. The next append follows what is left.
     pub(crate) fn crash(&mut self) {
         self.items.truncate(self.durable);
+        self.held.clear();
         (self.committing, self.told) = (self.durable, self.durable);
         self.last = self.facts.entries.keys().next_back().copied().unwrap_or_default();
     }

@@ -30,9 +30,13 @@ impl World {
                     }
                     _ => {}
                 }
+                let may_wait = record.may_wait();
                 self.log.record(record);
-                self.soon(1, Own::CommitBegins);
+                if !may_wait {
+                    self.release_records();
+                }
             }
+            Action::Hurry => self.release_records(),
             Action::Answer { lsn, reply } => self.answer(lsn, &reply),
             Action::Cancelled { lsn } => {
                 let decided = self.log.facts.decisions.get(&lsn);
@@ -66,6 +70,12 @@ impl World {
                 }
             }
         }
+    }
+
+    /// Records that were held back go to the log.
+    pub(crate) fn release_records(&mut self) {
+        self.log.release();
+        self.soon(1, Own::CommitBegins);
     }
 
     /// Takes a write in: it is appended, and becomes durable later.

@@ -198,6 +198,7 @@ impl World {
             Own::Tick => {
                 self.feed(Event::Tick);
                 self.sometimes_hold();
+                self.release_records();
                 self.soon(40, Own::Tick);
             }
             Own::Wake => self.feed(Event::Wake),

@@ -113,7 +113,7 @@ impl Write {
 }
 
 /// Memory that an unfinished entry takes: in the books of the log and in its lane, with what allocators round up.
-pub const ENTRY_BYTES: u64 = 96;
+pub const ENTRY_BYTES: u64 = 80;
 /// What any entry but a record write takes beyond that: names, and who waits for whom.
 const OTHER_BYTES: u64 = 512;
 /// What an allocation costs beyond what it holds.
@@ -189,6 +189,6 @@ mod tests {
     fn a_write_of_one_id_needs_nothing_outside_of_48_bytes() {
         assert_eq!((size_of::<Brief>(), size_of::<Work>()), (48, 32));
         let memory_bytes = |ids: usize| Op::Records(write(Some(vec![7; ids]), Some(384))).memory_bytes();
-        assert_eq!((memory_bytes(1), memory_bytes(100)), (96, 944));
+        assert_eq!((memory_bytes(1), memory_bytes(100)), (80, 928));
     }
 }

@@ -24,7 +24,13 @@ fn body(ticket: u64) -> Vec<u8> {
 #[test]
 fn child_that_appends_until_it_is_killed() {
     let Ok(dir) = std::env::var(CHILD_DIR) else { return };
-    let options = WalOptions { segment_bytes: 1 << 20, checkpoint_ms: 5, fold_after_ms: 20, ..quiet() };
+    let options = WalOptions {
+        segment_bytes: 1 << 20,
+        spare_after_ms: 0,
+        checkpoint_ms: 5,
+        fold_after_ms: 20,
+        ..quiet()
+    };
     let log = open_with(Path::new(&dir), options, |engine| Box::new(engine));
     let mut ticket = log.recovered.next_lsn.0 * 1_000;
     let mut out = std::io::stdout();

@@ -1,8 +1,13 @@
 //! The store by itself.
 
-use super::support::noise;
+use super::support::{noise, quiet};
+use crate::wal::WalOptions;
 use crate::wal::engine::{Engine, Settled, StampedRecord};
 use crate::wal::segment::SegmentEngine;
+
+fn small() -> WalOptions {
+    WalOptions { segment_bytes: 1 << 20, ..quiet() }
+}
 
 fn record(seq: u64) -> StampedRecord {
     StampedRecord { seq, lsn: None, at_ms: 0, head: vec![1, 2, 3], body: None }
@@ -17,7 +22,7 @@ fn what_a_failed_sync_left_in_the_file_is_cut_off() {
     let dir = tempfile::tempdir().unwrap();
     let wal = dir.path().join("wal");
     std::fs::create_dir_all(&wal).unwrap();
-    let mut engine = SegmentEngine::open(&wal, 1, 0, 1 << 20).unwrap();
+    let mut engine = SegmentEngine::open(&wal, 1, 0, &small()).unwrap();
     engine.commit(&[record(1)]).unwrap();
     // As a reader keeps the shared index alive, SQLite does not look into the file again.
     let reader = rusqlite::Connection::open(wal.join("segment-000001.db")).unwrap();
@@ -39,7 +44,7 @@ fn what_a_failed_sync_left_in_the_file_is_cut_off() {
 #[test]
 fn what_a_failed_commit_did_bring_in_is_written_anew_before_it_counts() {
     let dir = tempfile::tempdir().unwrap();
-    let mut engine = SegmentEngine::open(dir.path(), 1, 0, 1 << 20).unwrap();
+    let mut engine = SegmentEngine::open(dir.path(), 1, 0, &small()).unwrap();
     engine.commit(&[record(1)]).unwrap();
     // As if the engine's own commit had been reported as failed after all of it reached the file.
     let path = dir.path().join("segment-000001.db");

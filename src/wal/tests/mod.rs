@@ -9,4 +9,5 @@ mod grouping;
 mod life;
 mod recovery;
 mod space;
+mod spare;
 mod support;

@@ -25,7 +25,13 @@ pub struct Log {
 
 /// Options under which nothing happens by time alone.
 pub fn quiet() -> WalOptions {
-    WalOptions { checkpoint_ms: 3_600_000, retry_min_ms: 1, retry_max_ms: 4, ..WalOptions::default() }
+    WalOptions {
+        spare_after_ms: 3_600_000,
+        checkpoint_ms: 3_600_000,
+        retry_min_ms: 1,
+        retry_max_ms: 4,
+        ..WalOptions::default()
+    }
 }
 
 pub fn open(dir: &Path) -> Log {
