@@ -223,6 +223,8 @@ fn open(dir: &Path) -> Result<Log, OpenError> {
     let (tell, words) = unbounded();
     let options = WalOptions {
         segment_bytes: 60_000,
+        // What it would do, when, is up to a thread of its own.
+        spare_after_ms: 3_600_000,
         cache_bytes: 0,
         checkpoint_ms: 3_600_000,
         fold_after_ms: 0,
