@@ -156,7 +156,8 @@ impl Server {
         let begun = AtomicU64::new(0);
         let service = service_fn(|request: Request<Incoming>| {
             begun.fetch_add(1, Ordering::Relaxed);
-            let answer = self.front.clone().answer(request.map(Body::new));
+            // Boxed, for hyper moves it about.
+            let answer = Box::pin(self.front.clone().answer(request.map(Body::new)));
             async move { Ok::<_, Infallible>(answer.await) }
         });
         let mut connection = pin!(self.builder.serve_connection(TokioIo::new(stream), service));
