@@ -108,6 +108,10 @@ pub(super) async fn verify(
         let which = request.collection.unwrap_or_default();
         return Refusal::from(ApiError::collection_not_found(which)).into_response();
     }
+    if !operators.repair.verify.knows_instance(&request) {
+        let words = format!("There is no instance {}", request.from.unwrap_or_default());
+        return Refusal::from(ApiError::invalid(words)).into_response();
+    }
     match operators.repair.start_verify(&request).await {
         Ok(job) => json(202, &JobPage::from(&job)),
         Err(error @ NotStarted::TooMany) => {

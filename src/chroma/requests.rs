@@ -1,6 +1,9 @@
 //! Bodies that we make ourselves.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::scan::delete_members;
@@ -86,6 +89,24 @@ pub fn get_records_body(ids: &[String]) -> Vec<u8> {
     }
     let include = ["documents", "metadatas", "uris", "embeddings"];
     serde_json::to_vec(&Get { ids, include }).unwrap_or_default()
+}
+
+/// Records as a write carries them; each list has a place for each of them.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct RecordsBody<'a> {
+    pub ids: Vec<&'a str>,
+    pub embeddings: Vec<Option<&'a [f32]>>,
+    pub documents: Vec<Option<&'a str>>,
+    pub uris: Vec<Option<&'a str>>,
+    pub metadatas: Vec<Option<BTreeMap<String, Value>>>,
+}
+
+impl RecordsBody<'_> {
+    /// The body of an add or an update.
+    #[must_use]
+    pub fn json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_default()
+    }
 }
 
 /// The ids in the answer to a get; `None` where it is no such answer.

@@ -49,7 +49,7 @@ pub enum Command {
     /// Compare every record of every collection on all instances, while writes go on
     ///
     /// Prints what differs, what could not be compared, and for each collection its position, count and digest.
-    /// Exit code 0 only where everything was compared and is the same.
+    /// Exit code 0 only where everything was compared and is the same, or was mended.
     #[command(after_help = PRECEDENCE)]
     Verify(VerifyArgs),
 
@@ -108,6 +108,14 @@ pub struct VerifyArgs {
     /// Compare this collection only; by its name, in any database, or its id
     #[arg(long, value_name = "NAME-OR-ID")]
     pub collection: Option<String>,
+
+    /// Make records that differ on the other instances what they are on the preferred one, where that can be done in place
+    #[arg(long)]
+    pub repair: bool,
+
+    /// Take this instance as the right one instead
+    #[arg(long, value_name = "INSTANCE")]
+    pub from: Option<String>,
 
     /// Print JSON instead of text
     #[arg(long)]

@@ -73,6 +73,11 @@ fn text(status: &Value) -> String {
             "suspect write {suspect}: an instance's writer died under it; it goes nowhere else"
         ));
     }
+    if let (Some(at), Some(summary)) =
+        (status["verify"]["ended_at"].as_str(), status["verify"]["summary"].as_str())
+    {
+        lines.push(format!("compared at {at}: {summary}"));
+    }
     lines.extend(reload(&status["reload"]));
     lines.join("\n")
 }

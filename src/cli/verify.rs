@@ -7,10 +7,10 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::{Exit, VerifyArgs, socket, watch};
-use crate::repair::verify::report::{CollectionReport, NotCompared, Report, Verdict};
+use crate::repair::verify::report::{CollectionReport, NotCompared, Repair, Report};
 
 /// Asks for a comparison, waits for it, and prints what it says. [`Exit::Failed`] unless everything was compared and is
-/// the same.
+/// the same, or was mended.
 #[expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -24,7 +24,7 @@ pub async fn verify(data_dir: &Path, args: &VerifyArgs) -> Exit {
             } else {
                 println!("{}", text(&report));
             }
-            if report.verdict == Verdict::Same { Exit::Well } else { Exit::Failed }
+            if report.is_well() { Exit::Well } else { Exit::Failed }
         }
         Err(reason) => {
             eprintln!("{reason}");
@@ -34,7 +34,7 @@ pub async fn verify(data_dir: &Path, args: &VerifyArgs) -> Exit {
 }
 
 async fn compared(data_dir: &Path, args: &VerifyArgs) -> Result<(Report, Value), String> {
-    let request = json!({ "collection": args.collection });
+    let request = json!({ "collection": args.collection, "repair": args.repair, "from": args.from });
     let request = Bytes::from(request.to_string());
     let reply = socket::ask(data_dir, Method::POST, "/admin/verify", request).await;
     let job: Value = socket::read(&reply.map_err(|error| error.to_string())?)?;
@@ -69,6 +69,12 @@ pub fn text(report: &Report) -> String {
     if unnamed > 0 {
         lines.push(format!("and {unnamed} differences more"));
     }
+    lines.extend(report.repairs.iter().map(repaired));
+    if report.repairs.iter().any(|repair| repair.why_not.is_none()) && report.instances.len() < 3 {
+        lines.push(
+            "With two instances nobody can know which one was right; --from takes the other one.".to_owned(),
+        );
+    }
     lines.extend(report.not_compared.iter().map(|one| not_compared("", one)));
     if !report.collections.is_empty() {
         lines.push(format!(
@@ -90,6 +96,15 @@ fn line(one: &CollectionReport) -> String {
     let positions = format!("{}..{}", one.positions[0], one.positions[1]);
     let (verdict, records, digest) = (one.verdict.word(), one.records, &one.digest);
     format!("{verdict:<10} {records:>10} {positions:>15}  {digest:<32}  {place}")
+}
+
+fn repaired(repair: &Repair) -> String {
+    let Repair { tenant, database, collection, instance, from, mended, why_not } = repair;
+    let place = format!("{tenant}/{database}/{collection} on {instance}");
+    match why_not {
+        None => format!("MENDED {place}: {mended} records are as on {from} now"),
+        Some(why) => format!("NOT MENDED {place}: {why}"),
+    }
 }
 
 fn not_compared(collection: &str, one: &NotCompared) -> String {

@@ -170,7 +170,7 @@ impl Board {
     }
 
     /// An instance turned out not to be what it seemed: no answer that came before is given again.
-    pub(super) fn distrust(&self) {
+    pub fn distrust(&self) {
         self.era.fetch_add(1, Ordering::SeqCst);
     }
 

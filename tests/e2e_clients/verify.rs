@@ -147,6 +147,9 @@ async fn a_healthy_pair_is_called_the_same_while_writes_and_deletes_go_on() {
         (&status["verify"]["verdict"], &status["verify"]["records"]),
         (&json!("same"), &first["records"])
     );
+    let data = cluster.isochrome.data();
+    let (_, shown, _) = run(&["status", "--data-dir", data.to_str().expect("a path")]);
+    assert!(shown.contains("are the same"), "{shown}");
     let metrics = cluster.page("/metrics").await.text();
     assert!(metrics.contains("isochrome_verify_last_verdict{verdict=\"same\"} 1"), "{metrics}");
     cluster.await_identical(&api).await;
@@ -248,6 +251,64 @@ async fn whatever_was_altered_behind_our_back_is_named_and_nothing_else() {
     );
     let (code, out, err) = run(&["verify", "--collection", "nowhere", "--data-dir", data]);
     assert!((code, out.as_str()) == (1, "") && err.contains("Collection [nowhere] does not exist"), "{err}");
+}
+
+#[tokio::test]
+async fn what_can_be_mended_in_place_is_mended_and_the_rest_is_told() {
+    let cluster = Cluster::start();
+    let api = cluster.api();
+    let there = &cluster.direct(&api)[1];
+    let mendable = ["document", "metadata", "embedding", "added"];
+    for name in mendable.iter().chain(&["tail", "order"]) {
+        let id = api.new_collection(name).await;
+        fill(&api, &id, 0, 30).await;
+    }
+    cluster.settle().await;
+    for name in mendable.iter().chain(&["order"]) {
+        meddle(there, name).await;
+    }
+    let tail = id_of(&there.describe("tail").await.success());
+    there.post(&tail, "delete", &json!({ "ids": ["r28", "r29"] })).await.expect(200);
+    // What was answered wrongly is not answered again.
+    let metadata = id_of(&api.describe("metadata").await.success());
+    let ask = |limit: usize| json!({ "ids": ["r7"], "limit": limit });
+    for limit in 1..20 {
+        api.post(&metadata, "get", &ask(limit)).await.expect(200);
+    }
+    let (code, report) = verify(&cluster, &["--repair"]).await;
+    assert_eq!((code, &report["verdict"]), (1, &json!("different")), "{report:#}");
+    let repairs = report["repairs"].as_array().expect("repairs");
+    let mended: BTreeSet<_> = repairs
+        .iter()
+        .filter(|one| one["why_not"].is_null())
+        .map(|one| {
+            assert_eq!((&one["instance"], &one["from"]), (&json!("replica"), &json!("primary")));
+            format!("{} {}", one["collection"].as_str().expect("a name"), one["mended"])
+        })
+        .collect();
+    let expected = ["added 1", "document 1", "embedding 1", "metadata 1", "tail 2"].map(str::to_owned);
+    assert_eq!(mended, BTreeSet::from(expected), "{report:#}");
+    let rest = repairs.iter().find(|one| !one["why_not"].is_null()).expect("the order");
+    assert_eq!(rest["collection"], "order");
+    assert!(rest["why_not"].as_str().expect("words").contains("must be rebuilt"), "{rest}");
+    for limit in 1..20 {
+        let answer = api.post(&metadata, "get", &ask(limit)).await.expect(200).json();
+        assert_eq!(answer["metadatas"][0].to_string(), r#"{"n":7}"#);
+    }
+    api.drop("order").await.expect(200);
+    cluster.settle().await;
+    assert_eq!(verify(&cluster, &[]).await.0, 0);
+    cluster.await_identical(&api).await;
+
+    // The other one can be taken as the right one.
+    meddle(there, "document").await;
+    let (code, report) =
+        verify(&cluster, &["--repair", "--from", "replica", "--collection", "document"]).await;
+    assert_eq!((code, &report["repairs"][0]["from"]), (0, &json!("replica")), "{report:#}");
+    let right = cluster.direct(&api)[0].describe("document").await.success();
+    let shown = cluster.direct(&api)[0].post(&id_of(&right), "get", &ask(1)).await.success().json();
+    assert_eq!(shown["documents"][0], "another");
+    cluster.await_identical(&api).await;
 }
 
 #[tokio::test]

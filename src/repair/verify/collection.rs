@@ -7,8 +7,9 @@ use tokio::sync::oneshot;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::description::Description;
+use super::mend::{Wrong, mend};
 use super::page::{Embeddings, Found, Page, order, presence};
-use super::report::{CollectionReport, Difference, NotCompared, Report};
+use super::report::{CollectionReport, Difference, NotCompared, Repair, Report};
 use super::still::{Answers, Need, Question, Reader, Stop};
 use crate::catalog::Collection;
 use crate::chroma::ids::InstanceId;
@@ -37,7 +38,7 @@ struct Judged<T> {
     found: Vec<(InstanceId, Found)>,
 }
 
-/// Compares a collection, and puts what it found into the report.
+/// Compares a collection, and puts what it found, and what it mended where that is wanted, into the report.
 pub(super) async fn compare(
     replication: &Replication,
     collection: &Collection,
@@ -51,8 +52,20 @@ pub(super) async fn compare(
     told.not_compared =
         absent.map(|instance| NotCompared { instance: instance.name.clone(), why: why.to_owned() }).collect();
     let reader = Reader { replication, collection, instances };
-    let mut comparison = Comparison { reader, told, report, told_by_lists: BTreeMap::new() };
+    let reference = reader.instances.first().copied().unwrap_or(InstanceId(0));
+    let mut comparison = Comparison {
+        reader,
+        told,
+        report,
+        told_by_lists: BTreeMap::new(),
+        wrong: BTreeMap::new(),
+        reference,
+        embeddings: Embeddings::BitByBit,
+    };
     let ended = comparison.run(progress).await;
+    if comparison.report.repair && comparison.told.differences > 0 {
+        comparison.repair().await;
+    }
     let Comparison { reader, mut told, .. } = comparison;
     match ended {
         Err(End::Gone) => return,
@@ -68,6 +81,11 @@ struct Comparison<'a> {
     report: &'a mut Report,
     /// What the lists of ids told already.
     told_by_lists: BTreeMap<InstanceId, ToldByList>,
+    /// What differs from the first instance.
+    wrong: BTreeMap<InstanceId, Wrong>,
+    /// The first instance at the begin; nothing is taken from another.
+    reference: InstanceId,
+    embeddings: Embeddings,
 }
 
 /// What the list of an instance's ids told, and need not be told again.
@@ -99,7 +117,7 @@ impl Comparison<'_> {
     async fn run(&mut self, progress: &Progress) -> Result<(), End> {
         let Judged { read, found, .. } =
             self.judge(&Question::Description, Description::read, Description::differences).await?;
-        let embeddings = read.first().map_or(Embeddings::BitByBit, Description::embeddings);
+        self.embeddings = read.first().map_or(Embeddings::BitByBit, Description::embeddings);
         for (instance, found) in found {
             self.note(instance, found);
         }
@@ -113,16 +131,12 @@ impl Comparison<'_> {
             self.note(instance, found);
         }
         let ids = if listed.read.is_empty() { Vec::new() } else { listed.read.swap_remove(0) };
-        self.records(ids, embeddings, progress).await
+        self.records(ids, progress).await
     }
 
     /// Goes through the records of the list, chunk by chunk.
-    async fn records(
-        &mut self,
-        ids: Vec<String>,
-        embeddings: Embeddings,
-        progress: &Progress,
-    ) -> Result<(), End> {
+    async fn records(&mut self, ids: Vec<String>, progress: &Progress) -> Result<(), End> {
+        let embeddings = self.embeddings;
         let mut digest = Xxh3::new();
         let mut chunk = FIRST_CHUNK;
         let mut rest = ids.as_slice();
@@ -242,13 +256,48 @@ impl Comparison<'_> {
         });
         let instances = instances.collect();
         self.note_between(None, "collection".to_owned(), instances);
+        self.wrong.entry(lacking).or_default().whole = true;
     }
 
     fn note(&mut self, other: InstanceId, found: Found) {
         let Some(reference) = self.reader.instances.first() else { return };
+        let wrong = self.wrong.entry(other).or_default();
+        match &found.record {
+            Some(record) => _ = wrong.records.insert(record.clone()),
+            None => wrong.whole = true,
+        }
         let names = [*reference, other].map(|instance| name(self.reader.replication, instance));
         let instances = names.into_iter().zip(found.sides).collect();
         self.note_between(found.record, found.field, instances);
+    }
+
+    /// Makes every other instance what the first one is, where that can be done in place.
+    async fn repair(&mut self) {
+        let Some(from) = self.reader.instances.first().copied() else { return };
+        if from != self.reference {
+            return;
+        }
+        let replication = self.reader.replication;
+        let wrong = std::mem::take(&mut self.wrong);
+        let outvoted = outvoted(&wrong);
+        for (instance, wrong) in wrong {
+            let pair = Reader { instances: vec![from, instance], ..self.reader };
+            let done = if outvoted {
+                let why = "several instances differ from it in the same records; look which one is right";
+                Err(why.to_owned())
+            } else {
+                mend(&pair, &wrong, self.embeddings).await
+            };
+            self.report.repairs.push(Repair {
+                tenant: self.told.tenant.clone(),
+                database: self.told.database.clone(),
+                collection: self.told.name.clone(),
+                instance: name(replication, instance),
+                from: name(replication, from),
+                mended: *done.as_ref().unwrap_or(&0),
+                why_not: done.err(),
+            });
+        }
     }
 
     fn note_between(&mut self, record: Option<String>, field: String, instances: BTreeMap<String, String>) {
@@ -262,6 +311,13 @@ impl Comparison<'_> {
             instances,
         });
     }
+}
+
+/// True where more than one instance differs from the first in a record, so that the first may be the wrong one.
+fn outvoted(wrong: &BTreeMap<InstanceId, Wrong>) -> bool {
+    let mut seen = HashSet::new();
+    let twice = wrong.values().flat_map(|wrong| &wrong.records).any(|record| !seen.insert(record));
+    twice || wrong.values().filter(|wrong| wrong.whole).count() > 1
 }
 
 /// Reads what each instance answered, and holds all against the first, on the pool for computation.
@@ -314,6 +370,16 @@ pub(super) fn name(replication: &Replication, instance: InstanceId) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_instance_is_not_believed_against_several_others() {
+        let wrong =
+            |records: &str| Wrong { records: records.split(' ').map(str::to_owned).collect(), whole: false };
+        let of =
+            |one: &str, two: &str| BTreeMap::from([(InstanceId(1), wrong(one)), (InstanceId(2), wrong(two))]);
+        assert!(outvoted(&of("a b", "b")));
+        assert!(!outvoted(&of("a b", "c")));
+    }
 
     #[test]
     fn lists_of_ids_differ_by_what_one_lacks_and_by_the_first_place_out_of_order() {

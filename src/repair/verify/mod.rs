@@ -13,6 +13,7 @@
 
 mod collection;
 mod description;
+mod mend;
 mod page;
 mod places;
 pub mod report;
@@ -52,6 +53,10 @@ const COPIES: Duration = Duration::from_secs(30);
 pub struct Request {
     /// The name or the public id of a collection; null for everything.
     pub collection: Option<String>,
+    /// Make the other instances what the reference is, where records differ.
+    pub repair: bool,
+    /// The instance that is the reference; null for the preferred one of those that are up.
+    pub from: Option<String>,
 }
 
 /// The comparison, and what the last one of everything said.
@@ -79,17 +84,31 @@ impl Verify {
         request.collection.is_none() || !self.collections(request).is_empty()
     }
 
+    /// True where a request names no instance, or one that there is.
+    #[must_use]
+    pub fn knows_instance(&self, request: &Request) -> bool {
+        let mut names = self.replication.instances().iter().map(|instance| &instance.name);
+        request.from.as_ref().is_none_or(|from| names.any(|name| name == from))
+    }
+
     fn collections(&self, request: &Request) -> Vec<Collection> {
         self.replication.with_catalog(|catalog| chosen(catalog, request.collection.as_deref()))
     }
 
     async fn compare(&self, request: &Request, progress: &Progress) -> Report {
-        let (up, absent) = self.instances().await;
+        let (mut up, absent) = self.instances().await;
+        if let Some(from) = &request.from {
+            // Without it nobody is mended; the others are compared all the same.
+            up.sort_by_key(|instance| instance.name != *from);
+        }
+        let has_reference =
+            request.from.is_none() || up.first().map(|first| &first.name) == request.from.as_ref();
         let mut report = Report {
             of: request.collection.clone(),
             began_ms: now_ms(),
             instances: self.replication.instances().iter().map(|instance| instance.name.clone()).collect(),
             not_compared: absent,
+            repair: request.repair && has_reference,
             ..Report::default()
         };
         report.log_positions = [self.replication.log_stats().durable_lsn; 2];
@@ -164,7 +183,7 @@ impl Verify {
         match report.verdict {
             Verdict::Same => tracing::info!(summary, "the instances were compared"),
             Verdict::Incomplete => tracing::warn!(summary, "the instances could not all be compared"),
-            Verdict::Different => tracing::error!(summary, "the instances differ; see `isochrome jobs`"),
+            Verdict::Different => tracing::error!(summary, "the instances differed; see `isochrome jobs`"),
         }
         let result = serde_json::to_value(&report).map_err(|error| error.to_string())?;
         if report.of.is_none() {

@@ -14,19 +14,19 @@ const COSINE_TOLERANCE: f32 = 1e-6;
 /// A page of records in the instance's order.
 #[derive(Debug)]
 pub(super) struct Page {
-    records: Vec<Record>,
+    pub records: Vec<Record>,
     /// Over all of it, bit by bit.
     pub digest: u128,
 }
 
 #[derive(Debug)]
-struct Record {
-    id: String,
-    document: Option<String>,
-    metadata: Option<BTreeMap<String, Value>>,
-    uri: Option<String>,
-    embedding: Option<Vec<f32>>,
-    digest: u128,
+pub(super) struct Record {
+    pub id: String,
+    pub document: Option<String>,
+    pub metadata: Option<BTreeMap<String, Value>>,
+    pub uri: Option<String>,
+    pub embedding: Option<Vec<f32>>,
+    pub digest: u128,
 }
 
 /// In what two instances differ, and what each of them has.

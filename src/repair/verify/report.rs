@@ -57,6 +57,21 @@ pub struct NotCompared {
     pub why: String,
 }
 
+/// What was done about the differences of a collection on an instance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Repair {
+    pub tenant: String,
+    pub database: String,
+    pub collection: String,
+    /// Whose copy was mended, and by whose.
+    pub instance: String,
+    pub from: String,
+    /// Records that were written or deleted there; the copies were compared again afterwards.
+    pub mended: u64,
+    /// Why it was not mended.
+    pub why_not: Option<String>,
+}
+
 /// One collection.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CollectionReport {
@@ -103,6 +118,9 @@ pub struct Report {
     pub difference_count: u64,
     /// The first thousand.
     pub differences: Vec<Difference>,
+    /// Whether mending was asked for, and what came of it.
+    pub repair: bool,
+    pub repairs: Vec<Repair>,
 }
 
 impl Report {
@@ -137,11 +155,29 @@ impl Report {
         };
     }
 
+    /// True where nothing is left that differs or was not compared.
+    #[must_use]
+    pub fn is_well(&self) -> bool {
+        let is_mended = |one: &Difference| {
+            let of = |repair: &Repair| {
+                (&repair.tenant, &repair.database, &repair.collection)
+                    == (&one.tenant, &one.database, &one.collection)
+            };
+            let mut repairs = self.repairs.iter().filter(|repair| of(repair)).peekable();
+            repairs.peek().is_some() && repairs.all(|repair| repair.why_not.is_none())
+        };
+        let is_complete = self.not_compared.is_empty()
+            && self.collections.iter().all(|collection| collection.not_compared.is_empty());
+        let is_named = self.difference_count == self.differences.len() as u64;
+        is_complete && is_named && self.differences.iter().all(is_mended)
+    }
+
     /// The figures alone.
     #[must_use]
     pub fn without_details(mut self) -> Self {
         self.collections.clear();
         self.differences.clear();
+        self.repairs.clear();
         self
     }
 

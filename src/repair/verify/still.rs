@@ -163,8 +163,8 @@ impl Reader<'_> {
         Ok(answered.map(|of| Answers { position, was_held: true, of }))
     }
 
-    /// Asks all instances at once.
-    async fn ask_all(&self, question: &Question) -> Result<Vec<(InstanceId, Bytes)>, Stop> {
+    /// Asks all instances at once, at whatever position they are.
+    pub async fn ask_all(&self, question: &Question) -> Result<Vec<(InstanceId, Bytes)>, Stop> {
         let mut asked = JoinSet::new();
         for (place, instance) in self.instances.iter().enumerate() {
             let there = std::sync::Arc::clone(&self.replication.instances()[instance.index()]);
