@@ -11,6 +11,7 @@ use super::{Operators, time};
 use crate::gateway::AppState;
 use crate::instances::client::Instance;
 use crate::repair::verify::report::Report;
+use crate::replication::rebuild::RebuildView;
 use crate::replication::view::{CoreView, InstanceView};
 use crate::wal::WalStats;
 use crate::wal::record::Lsn;
@@ -95,7 +96,8 @@ pub struct InstanceStatus {
     pub name: String,
     pub address: String,
     pub healthy: bool,
-    /// `up`, `checking`, or why it is down: `refused`, `hung`, `cannot write`, `lost state`.
+    /// `up`, `checking`, or why it is down: `refused`, `hung`, `cannot write`, `lost state`,
+    /// `not ours`.
     pub state: &'static str,
     /// The reason in words; empty while it is up.
     pub detail: String,
@@ -131,6 +133,8 @@ pub struct InstanceStatus {
     pub leads: usize,
     /// Lanes that can't be brought to the verdicts there, with the reason.
     pub divergent: Vec<(String, String)>,
+    /// Collections that are copied to it again from another instance, with progress.
+    pub rebuilds: Vec<RebuildView>,
 }
 
 impl Status {
@@ -218,6 +222,7 @@ impl InstanceStatus {
             read_share: load.share,
             leads: view.leads,
             divergent: view.divergent.clone(),
+            rebuilds: view.rebuilds.clone(),
         }
     }
 }

@@ -207,6 +207,11 @@ impl Catalog {
         database.into_iter().flat_map(|database| database.names.iter().map(|(name, id)| (name.as_str(), *id)))
     }
 
+    /// Every collection, also those that are dropped and not yet forgotten.
+    pub fn all_known(&self) -> impl Iterator<Item = &Collection> {
+        self.collections.values()
+    }
+
     /// Every living collection, in the order of the public ids.
     #[must_use]
     pub fn all_living(&self) -> Vec<&Collection> {

@@ -15,6 +15,7 @@ use super::reload::Reloading;
 use crate::admin::{self, Operators};
 use crate::chroma::ids::InstanceId;
 use crate::config::{Acknowledge, Config, Flags};
+use crate::delivery::rebuild::Rebuilds;
 use crate::delivery::start::{Opened, Running};
 use crate::gateway::workers::Workers;
 use crate::gateway::{Front, Gateway, listener};
@@ -82,7 +83,9 @@ async fn serve_instances(
     let instances = instances(config, managed);
     let ready = opened.reach(instances.clone()).await.map_err(|error| error.to_string())?;
     let socket = bind(config.listen).await?;
-    let running = ready.run(settings(config, instances.len()), config.health.interval);
+    let chunk_size = usize::try_from(config.repair.chunk_size).unwrap_or(usize::MAX);
+    let rebuilds = Rebuilds::open(&config.data_dir, chunk_size).map_err(|error| error.to_string())?;
+    let running = ready.run(settings(config, instances.len()), config.health.interval, rebuilds);
     let app = Gateway::new(running.replication.clone(), config);
     let repair = Repair::start(&config.data_dir, running.replication.clone(), config.verify.every).await;
     let state = Operators { app, repair: repair.map_err(|error| error.to_string())? };
@@ -180,6 +183,8 @@ pub(super) fn settings(config: &Config, instances: usize) -> Settings {
         min_stay_ms: 10_000,
         overdue_ms: 10_000,
         cluster: 0,
+        rebuild: config.repair.rebuild,
+        rebuild_lanes: usize::try_from(config.repair.workers).unwrap_or(usize::MAX),
     }
 }
 

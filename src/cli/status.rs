@@ -67,6 +67,7 @@ fn text(status: &Value) -> String {
             number("total_requests"),
             word("detail"),
         ));
+        lines.extend(rebuilds(&instance["rebuilds"]));
     }
     for suspect in status["suspects"].as_array().into_iter().flatten() {
         lines.push(format!(
@@ -80,6 +81,34 @@ fn text(status: &Value) -> String {
     }
     lines.extend(reload(&status["reload"]));
     lines.join("\n")
+}
+
+/// Collections that are copied to an instance again: those under way in a line each, the rest counted.
+fn rebuilds(rebuilds: &Value) -> Vec<String> {
+    let all = rebuilds.as_array().map(Vec::as_slice).unwrap_or_default();
+    let (waiting, active): (Vec<&Value>, Vec<&Value>) =
+        all.iter().partition(|rebuild| rebuild["phase"] == "waiting");
+    let mut lines: Vec<String> = active
+        .into_iter()
+        .map(|rebuild| {
+            let text = |key: &str| rebuild[key].as_str().unwrap_or("-").to_owned();
+            let rate = rebuild["ids_per_s"].as_u64().map(|rate| format!(", {rate}/s")).unwrap_or_default();
+            let left = rebuild["remaining_s"].as_u64().map(|s| format!(", {s} s left")).unwrap_or_default();
+            format!(
+                "  rebuilding {:?}: {}, {} of {} records{rate}{left}, {} newer writes to follow ({})",
+                text("collection"),
+                text("phase"),
+                rebuild["copied"],
+                rebuild["ids"],
+                rebuild["pending"],
+                text("reason"),
+            )
+        })
+        .collect();
+    if !waiting.is_empty() {
+        lines.push(format!("  {} collections wait for their turn to be rebuilt", waiting.len()));
+    }
+    lines
 }
 
 /// What became of the last reload, where there was one.

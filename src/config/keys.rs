@@ -98,6 +98,17 @@ sections! {
         interval: Duration = "interval_ms", millis(500, &(50..=60_000)).live().also("CHECK_INTERVAL", 1_000);
     }
 
+    /// How copies that differ are brought back.
+    "repair." RepairConfig {
+        /// Collections that contradict what was decided are copied again from another instance while they are in use, and
+        /// so are instances that lost their data. Off: they stay out.
+        rebuild: bool = "rebuild", boolean(true).live();
+        /// Ids in one piece of such a copy.
+        chunk_size: u64 = "chunk_size", whole(1_000, &(1..=20_000)).also("SYNC_CHUNK_SIZE", 1);
+        /// Collections that are copied to one instance at a time.
+        workers: u64 = "workers", whole(2, &(1..=16)).live();
+    }
+
     /// The Chroma servers that we start ourselves where no instance is configured.
     "managed." ManagedConfig {
         /// The Chroma executable.

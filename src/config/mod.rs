@@ -30,8 +30,8 @@ use std::path::PathBuf;
 
 pub use instances::{InstanceConfig, InstanceUrl, MAX_INSTANCES};
 pub use keys::{
-    Acknowledge, HealthConfig, HttpConfig, LogConfig, ManagedConfig, ReadConfig, ResourcesConfig,
-    VerifyConfig, WalConfig, WriteConfig,
+    Acknowledge, HealthConfig, HttpConfig, LogConfig, ManagedConfig, ReadConfig, RepairConfig,
+    ResourcesConfig, VerifyConfig, WalConfig, WriteConfig,
 };
 pub use problem::{ConfigErrors, FilePlace, Problem, Source};
 pub use reference::{RENEW, help, reference};
@@ -89,6 +89,8 @@ pub struct Config {
     pub verify: VerifyConfig,
     /// Section `[health]`.
     pub health: HealthConfig,
+    /// Section `[repair]`.
+    pub repair: RepairConfig,
     /// Section `[managed]`.
     pub managed: ManagedConfig,
     /// Section `[resources]`.
@@ -124,6 +126,7 @@ impl Config {
             wal: WalConfig::from_values(&values),
             verify: VerifyConfig::from_values(&values),
             health: HealthConfig::from_values(&values),
+            repair: RepairConfig::from_values(&values),
             managed: ManagedConfig::from_values(&values),
             resources: ResourcesConfig::from_values(&values),
             log: LogConfig::from_values(&values),

@@ -10,6 +10,7 @@ use http::Method;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use super::rebuild::Rebuilds;
 use crate::catalog::{DEFAULT_DATABASE, DEFAULT_TENANT};
 use crate::chroma::answers::{Asked, Meaning, classify};
 use crate::chroma::ids::CollectionId;
@@ -27,6 +28,7 @@ const JOIN_INLINE_BYTES: usize = 64 << 10;
 pub(super) struct Courier {
     pub wal: Arc<Wal>,
     pub instances: Arc<[Arc<Instance>]>,
+    pub rebuilds: Arc<Rebuilds>,
 }
 
 /// What stops a delivery on its way.
@@ -73,6 +75,7 @@ impl Courier {
                 let to = path::database(tenant, database);
                 self.converge(delivery, Asked::DropDatabase, Method::DELETE, &to, 404).await
             }
+            What::Rebuild { .. } => self.errand(delivery).await,
             What::CreateTenant { .. } => {
                 self.converge(delivery, Asked::CreateTenant, Method::POST, "/api/v2/tenants", 409).await
             }
@@ -223,6 +226,7 @@ fn real_of(what: &What) -> Option<Uuid> {
         | What::Describe { real_id, .. }
         | What::ModifyCollection { real_id }
         | What::DropCollection { real_id, .. } => Some(real(*real_id)),
+        What::Rebuild { real_id, .. } => real_id.map(real),
         _ => None,
     }
 }

@@ -229,7 +229,7 @@ impl Replication {
     pub async fn report_lost_state(&self, instance: InstanceId, collection: CollectionId, detail: String) {
         let explained = self.ask(move |core| core.explains_missing(collection)).await;
         if explained == Some(false) {
-            self.send(Message::event(Event::StateLost { instance, detail }));
+            self.send(Message::event(Event::StateLost { instance, collection, detail }));
         }
     }
 

@@ -77,6 +77,11 @@ pub(super) fn kind(what: &What) -> usize {
 pub(super) fn ended_well(outcome: &DeliveryOutcome) -> bool {
     matches!(
         outcome,
-        DeliveryOutcome::Success { .. } | DeliveryOutcome::Rejected { .. } | DeliveryOutcome::Ids(_)
+        DeliveryOutcome::Success { .. }
+            | DeliveryOutcome::Rejected { .. }
+            | DeliveryOutcome::Ids(_)
+            | DeliveryOutcome::Listed { .. }
+            | DeliveryOutcome::Chunk { .. }
+            | DeliveryOutcome::Digest(_)
     )
 }

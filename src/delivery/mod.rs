@@ -7,6 +7,7 @@
 //! | `courier` | one delivery: bodies out of the log, requests to the instance, the outcome |
 //! | `errands` | deliveries that take several requests: creates, drops, resolved deletes |
 //! | `hold` | lanes that stand still for a moment |
+//! | `rebuild` | the errands of a rebuild, and the store of what is to be copied |
 //! | `measure` | how large deliveries are and how long they take |
 //! | `start` | puts log, core, couriers and watches together |
 
@@ -16,4 +17,5 @@ pub mod handle;
 pub mod hold;
 pub mod measure;
 mod owner;
+pub mod rebuild;
 pub mod start;

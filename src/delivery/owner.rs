@@ -13,6 +13,7 @@ use super::handle::{Message, ReadPermit, Shared, Ticket, Until, Written, read_id
 use super::hold::{Holds, Wanted};
 use super::measure;
 use crate::instances::health::Watched;
+use crate::instances::restore::Tenant;
 use crate::replication::core::Core;
 use crate::replication::event::{
     Action, Delivery, Event, LoggedEntry, NotCancelled, ReadId, RefusedRead, Reply,
@@ -192,6 +193,10 @@ impl Owner {
                 let watched = &self.watched[instance.index()];
                 tracing::debug!(instance = watched.instance.name, why, "instance is checked");
                 watched.recheck(proof);
+            }
+            Action::Prepare { instance } => {
+                let catalog = self.shared.catalog.read().unwrap_or_else(PoisonError::into_inner);
+                self.watched[instance.index()].prepare(Tenant::all_of(&catalog));
             }
             Action::TakeOut { instance, why } => self.watched[instance.index()].take_out(why),
             Action::Finished { lsns } => self.wal.finished(&lsns),

@@ -13,6 +13,7 @@ use super::handle::{Message, Replication, Shared};
 use super::hold::Holds;
 use super::measure::Runs;
 use super::owner::Owner;
+use super::rebuild::Rebuilds;
 use crate::catalog::Catalog;
 use crate::chroma::ids::InstanceId;
 use crate::instances::client::Instance;
@@ -82,6 +83,7 @@ impl Opened {
         let mut early = Vec::new();
         let mut wrong = Vec::new();
         for instance in &instances {
+            let is_lost = self.recovered.lost.iter().any(|(lost, _)| *lost == instance.id);
             let known = self.recovered.instances.iter().find(|known| known.id == instance.id);
             let mut identity = Identity {
                 cluster: self.recovered.cluster.clone(),
@@ -91,7 +93,11 @@ impl Opened {
             let reports = Mutex::new(Vec::new());
             let report =
                 |report| reports.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(report);
-            let proven = tokio::time::timeout(FIRST_PROOF, prove(instance, &mut identity, &report)).await;
+            let proven = if is_lost {
+                Ok(Err(Unfit::waits_to_be_restored()))
+            } else {
+                tokio::time::timeout(FIRST_PROOF, prove(instance, &mut identity, &report)).await
+            };
             match proven {
                 // Known to be up before the first write comes, so that the preferred instance leads from the start.
                 Ok(Ok(())) => {
@@ -175,7 +181,7 @@ fn catalog(recovered: &Recovered) -> Catalog {
 impl Ready {
     /// Starts the owner of the core, and a watch for each instance.
     #[must_use]
-    pub fn run(self, mut settings: Settings, heartbeat_pause: Duration) -> Running {
+    pub fn run(self, mut settings: Settings, heartbeat_pause: Duration, rebuilds: Rebuilds) -> Running {
         let Opened { wal, recovered, sender, messages } = self.opened;
         settings.cluster = xxhash_rust::xxh3::xxh3_128(recovered.cluster.as_bytes());
         let catalog = catalog(&recovered);
@@ -202,7 +208,8 @@ impl Ready {
             watched: watched.clone(),
             runs: Runs::default(),
         });
-        let courier = Courier { wal: Arc::clone(&wal), instances: self.instances.into() };
+        let rebuilds = Arc::new(rebuilds);
+        let courier = Courier { wal: Arc::clone(&wal), instances: self.instances.into(), rebuilds };
         let mut owner = Owner {
             core,
             wal: Arc::clone(&wal),
@@ -245,6 +252,7 @@ fn report_to(sender: &mpsc::UnboundedSender<Message>, instance: InstanceId, repo
         Report::Up { proof } => Event::InstanceUp { instance, proof },
         Report::Down(reason) => Event::InstanceDown { instance, reason },
         Report::Joined => Event::Note { record: Record::Joined { instance } },
+        Report::Prepared => Event::Prepared { instance },
         Report::Marked(counter) => Event::Note { record: Record::Marker { instance, counter } },
     };
     _ = sender.send(Message::event(event));
@@ -261,6 +269,8 @@ fn recovery(recovered: Recovered, catalog: Catalog) -> Recovery {
         resolved: recovered.resolved,
         positions,
         divergent: recovered.divergent,
+        rebuilds: recovered.rebuilds,
+        lost: recovered.lost.into_iter().map(|(instance, _)| instance).collect(),
         suspects: recovered.suspects.into_iter().map(|(lsn, instance, _)| (lsn, instance)).collect(),
     }
 }

@@ -4,27 +4,26 @@
 //! down when it refuses, when heartbeats stay unanswered, when a canary write gets a definite error, or when its
 //! marker shows that it is not ours or has lost state. After any lost connection the core asks for a new proof.
 
-use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use http::Method;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::client::Instance;
+use super::heartbeat::heartbeat;
 use super::marker::{self, Found, Marker, MarkerError};
 use super::reason::DownReason;
+use super::restore::{Tenant, restore};
 
 /// The longest pause between heartbeats of an instance that is up, whatever is configured.
 const HEARTBEAT_PAUSE: Duration = Duration::from_secs(2);
-/// An instance is hung when a heartbeat stays unanswered for this long.
-const HUNG_AFTER: Duration = Duration::from_secs(2);
 /// A proof that takes longer counts as down for the time being.
 const PROOF_PATIENCE: Duration = Duration::from_secs(1);
 /// A canary write is given up after this long, though heartbeats are answered.
 const PROOF_LIMIT: Duration = Duration::from_secs(30);
+/// Emptying an instance is given up, and begun again, after this long.
+const RESTORE_LIMIT: Duration = Duration::from_secs(600);
 /// Canary writes that were given up may be executed late, so that the marker falls back by as many.
 const MARKER_SLACK: u64 = 2;
 /// First and longest pause between proofs of an instance that is down.
@@ -44,6 +43,8 @@ pub enum Report {
     Joined,
     /// A canary write with this counter was answered.
     Marked(u64),
+    /// It lost its state, and is empty now.
+    Prepared,
 }
 
 /// What is known of an instance's health, for people.
@@ -66,6 +67,8 @@ pub struct Watched {
     /// How many proofs were asked for.
     asked: watch::Sender<u64>,
     lost: watch::Sender<Option<String>>,
+    /// It is to be emptied, and to have these.
+    to_prepare: Mutex<Option<Vec<Tenant>>>,
     /// Between heartbeats.
     pause: Mutex<Duration>,
 }
@@ -83,6 +86,14 @@ impl Watched {
     /// The instance has lost state: it stays out until the next start.
     pub fn take_out(&self, why: String) {
         self.lost.send_replace(Some(why));
+        self.asked.send_modify(|_| {});
+    }
+
+    /// The instance lost its state, and is to be made fit to be filled again, with these tenants. That is tried until it
+    /// is done; then [`Report::Prepared`] comes before it is reported up.
+    pub fn prepare(&self, tenants: Vec<Tenant>) {
+        *self.to_prepare.lock().unwrap_or_else(PoisonError::into_inner) = Some(tenants);
+        self.lost.send_replace(None);
         self.asked.send_modify(|_| {});
     }
 
@@ -126,20 +137,26 @@ pub struct Unfit {
 }
 
 impl Unfit {
-    fn hung(detail: &str) -> Self {
+    pub(super) fn hung(detail: &str) -> Self {
         Self { reason: DownReason::Hung, detail: detail.to_owned(), wrong_server: false }
     }
 
     /// It was ours, and lost what it had acknowledged.
-    fn lost(detail: String) -> Self {
+    pub(super) fn lost(detail: String) -> Self {
         Self { reason: DownReason::LostState, detail, wrong_server: false }
     }
 
     fn wrong(detail: String) -> Self {
-        Self { reason: DownReason::LostState, detail, wrong_server: true }
+        Self { reason: DownReason::Foreign, detail, wrong_server: true }
     }
 
-    fn from_error(error: &MarkerError) -> Self {
+    pub(super) fn foreign(what: &str) -> Self {
+        Self::wrong(format!(
+            "it holds data but not our marker ({what}); start with an empty server, or name another one"
+        ))
+    }
+
+    pub(super) fn from_error(error: &MarkerError) -> Self {
         let reason = match error {
             MarkerError::Send(_) => DownReason::Refused,
             MarkerError::Answer { .. } => DownReason::CannotWrite,
@@ -179,6 +196,7 @@ impl Watch {
             health: Mutex::new(health),
             asked,
             lost: watch::Sender::new(None),
+            to_prepare: Mutex::new(None),
             pause: Mutex::new(pause.min(HEARTBEAT_PAUSE)),
         };
         Self { watched: Arc::new(watched), identity, report, asked: asked_of_us }
@@ -217,7 +235,14 @@ impl Watch {
         let report = &self.report;
         let mut identity = self.identity.clone();
         let result = {
-            let proof = timeout(PROOF_LIMIT, prove(&watched.instance, &mut identity, report));
+            let tenants = watched.to_prepare.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let proof = async {
+                match &tenants {
+                    Some(tenants) => restore(&watched.instance, &mut identity, report, tenants).await,
+                    None => prove(&watched.instance, &mut identity, report).await,
+                }
+            };
+            let proof = timeout(if tenants.is_some() { RESTORE_LIMIT } else { PROOF_LIMIT }, proof);
             tokio::pin!(proof);
             loop {
                 if let Ok(ended) = timeout(PROOF_PATIENCE, &mut proof).await {
@@ -236,6 +261,9 @@ impl Watch {
             }
         };
         self.identity = identity;
+        if result.is_ok() {
+            *watched.to_prepare.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
         let lost = watched.lost.borrow().clone();
         lost.map_or(result, |why| Err(Unfit::lost(why)))
     }
@@ -320,9 +348,7 @@ pub async fn prove(
         }
         Found::Unfinished(collection) => collection,
         Found::Foreign(what) => {
-            return Err(Unfit::wrong(format!(
-                "it holds data but not our marker ({what}); start with an empty server, or name another one"
-            )));
+            return Err(Unfit::foreign(&what));
         }
     };
     let marker = Marker {
@@ -340,6 +366,19 @@ pub async fn prove(
 }
 
 fn check(instance: &Instance, identity: &Identity, found: &Marker) -> Result<(), Unfit> {
+    belongs_to_us(instance, identity, found)?;
+    if found.counter + MARKER_SLACK < identity.counter {
+        return Err(Unfit::lost(format!(
+            "it came back older than what it had acknowledged (marker {}, expected {} or more), and gets no reads \
+             and no writes until it is rebuilt",
+            found.counter, identity.counter
+        )));
+    }
+    Ok(())
+}
+
+/// Whether the marker names our cluster and this instance.
+pub(super) fn belongs_to_us(instance: &Instance, identity: &Identity, found: &Marker) -> Result<(), Unfit> {
     if found.cluster != identity.cluster {
         return Err(Unfit::wrong(format!(
             "it belongs to another Isochrome cluster ({}), ours is {}",
@@ -352,40 +391,5 @@ fn check(instance: &Instance, identity: &Identity, found: &Marker) -> Result<(),
             found.instance
         )));
     }
-    if found.counter + MARKER_SLACK < identity.counter {
-        return Err(Unfit::lost(format!(
-            "it came back older than what it had acknowledged (marker {}, expected {} or more), and gets no reads \
-             and no writes until it is rebuilt",
-            found.counter, identity.counter
-        )));
-    }
     Ok(())
-}
-
-/// Asks for a heartbeat, and a second time when the first gets lost or stays unanswered for half of the patience: a
-/// single lost one says little.
-async fn heartbeat(instance: &Instance) -> Result<(), Unfit> {
-    let mut first = pin!(ask_heartbeat(instance));
-    let early = timeout(HUNG_AFTER / 2, &mut first).await;
-    let again = async {
-        match early {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => ask_heartbeat(instance).await,
-            Err(_) => tokio::select! {
-                answer = first => answer,
-                answer = ask_heartbeat(instance) => answer,
-            },
-        }
-    };
-    let hung = || Unfit::hung(&format!("no heartbeat for {} s", HUNG_AFTER.as_secs()));
-    timeout(HUNG_AFTER / 2, again).await.unwrap_or_else(|_| Err(hung()))
-}
-
-async fn ask_heartbeat(instance: &Instance) -> Result<(), Unfit> {
-    let refused = |detail| Err(Unfit { reason: DownReason::Refused, detail, wrong_server: false });
-    match instance.call(Method::GET, "/api/v2/heartbeat", Bytes::new()).await {
-        Err(error) => refused(error.to_string()),
-        Ok(reply) if !reply.is_success() => refused(format!("its heartbeat is answered {}", reply.status)),
-        Ok(_) => Ok(()),
-    }
 }

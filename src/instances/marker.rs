@@ -51,7 +51,7 @@ pub enum MarkerError {
 }
 
 impl MarkerError {
-    fn answer(what: &'static str, reply: &Reply) -> Self {
+    pub(super) fn answer(what: &'static str, reply: &Reply) -> Self {
         let body = String::from_utf8_lossy(&reply.body).chars().take(300).collect();
         Self::Answer { what, status: reply.status, body }
     }
@@ -145,7 +145,10 @@ pub async fn write(instance: &Instance, collection: Uuid, marker: &Marker) -> Re
     if reply.is_success() { Ok(()) } else { Err(MarkerError::answer("writing the marker", &reply)) }
 }
 
-fn parsed<T: serde::de::DeserializeOwned>(what: &'static str, reply: &Reply) -> Result<T, MarkerError> {
+pub(super) fn parsed<T: serde::de::DeserializeOwned>(
+    what: &'static str,
+    reply: &Reply,
+) -> Result<T, MarkerError> {
     if !reply.is_success() {
         return Err(MarkerError::answer(what, reply));
     }

@@ -3,10 +3,12 @@
 pub mod breaker;
 pub mod client;
 pub mod health;
+mod heartbeat;
 pub mod load;
 pub mod managed;
 pub mod marker;
 pub mod processes;
 pub mod reason;
+pub mod restore;
 pub mod turn;
 pub mod wires;

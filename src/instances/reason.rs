@@ -9,8 +9,10 @@ pub enum DownReason {
     Hung,
     /// A canary write got a definite error.
     CannotWrite,
-    /// Its marker is not ours, or older than what it has acknowledged: it lost state, or never was ours.
+    /// It is empty, or its marker is older than what it has acknowledged: it lost state.
     LostState,
+    /// It is not ours.
+    Foreign,
 }
 
 impl DownReason {
@@ -22,6 +24,7 @@ impl DownReason {
             Self::Hung => "hung",
             Self::CannotWrite => "cannot write",
             Self::LostState => "lost state",
+            Self::Foreign => "not ours",
         }
     }
 }

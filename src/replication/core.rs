@@ -14,6 +14,7 @@ use super::leadership::Move;
 use super::pace::Pace;
 use super::pending::Pending;
 use super::read::{Moved, WaitingRead};
+use super::rebuild::{Lost, Rebuilds};
 use super::schema::SchemaOrder;
 use super::waiting::Waiting;
 use crate::catalog::Catalog;
@@ -48,6 +49,10 @@ pub struct Settings {
     pub overdue_ms: u64,
     /// The cluster's id; ids of databases are derived from it.
     pub cluster: u128,
+    /// Divergent lanes are rebuilt, and so are instances that lost their state.
+    pub rebuild: bool,
+    /// Collections that are copied at a time to one instance at most.
+    pub rebuild_lanes: usize,
 }
 
 /// Whether an instance takes requests.
@@ -71,6 +76,8 @@ pub(super) struct InstanceState {
     pub following: Following,
     /// What its requests take, by kind of record write.
     pub paces: [Pace; 4],
+    /// It lost what it had acknowledged, and is being brought back.
+    pub lost: Option<Lost>,
 }
 
 /// A delivery under way.
@@ -112,6 +119,9 @@ pub struct Core {
     pub(super) schema: SchemaOrder,
     pub(super) accepted: Accepted,
     pub(super) holds: Holds,
+    pub(super) rebuilds: Rebuilds,
+    /// The last entry of all.
+    pub(super) last: Lsn,
     /// Lanes and instances to look at again at a time.
     pub(super) retries: BTreeSet<(u64, Lane)>,
     pub(super) dirty: BTreeSet<Lane>,
@@ -132,6 +142,7 @@ impl Core {
             queued: BTreeSet::new(),
             following: Following::default(),
             paces: [Pace::new(); 4],
+            lost: None,
         };
         Self {
             instances: vec![instance; settings.instances],
@@ -153,6 +164,8 @@ impl Core {
             schema: SchemaOrder::default(),
             accepted: Accepted::default(),
             holds: Holds::default(),
+            rebuilds: Rebuilds::default(),
+            last: Lsn(0),
             retries: BTreeSet::new(),
             dirty: BTreeSet::new(),
             actions: Vec::new(),
@@ -176,7 +189,9 @@ impl Core {
             Event::Hold { hold, lane, instances, for_ms } => self.hold(hold, lane, instances, for_ms),
             Event::Release { hold } => self.release(hold),
             Event::Note { record } => _ = self.record(record, Later::Nothing),
-            Event::StateLost { instance, detail } => self.lost_state(instance, detail),
+            Event::StateLost { instance, collection, detail } => self.lacks(instance, collection, detail),
+            Event::Distrust { instance, collection, reason } => self.distrust(instance, collection, reason),
+            Event::Prepared { instance } => self.prepared(instance),
             Event::Configured { settings } => self.configured(&settings),
             Event::Wake => self.wake(),
             Event::Tick => self.tick(),
@@ -217,6 +232,7 @@ impl Core {
             Work::Other(op) => self.order_schema(lsn, key, op),
         };
         let creates = matches!(&work, Work::Other(op) if matches!(**op, Op::CreateCollection { .. }));
+        self.last = self.last.max(lsn);
         let lane = self.lane_entry(key, lsn, creates);
         if matches!(work, Work::Other(_)) {
             lane.others.push_back(lsn);
@@ -226,7 +242,7 @@ impl Core {
 
     fn instance_up(&mut self, instance: InstanceId, proof: u64) {
         let state = &mut self.instances[instance.index()];
-        if proof >= state.proofs && state.availability != Availability::Up {
+        if state.lost.is_none() && proof >= state.proofs && state.availability != Availability::Up {
             state.availability = Availability::Up;
             self.touch_all_lanes();
             self.moved.everything();
@@ -237,6 +253,7 @@ impl Core {
         self.instances[instance.index()].availability = Availability::Down(reason);
         if reason == DownReason::LostState {
             self.board.distrust();
+            self.note_lost(instance, "it came back without what it had acknowledged");
         }
         self.touch_all_lanes();
         self.moved.everything();
@@ -245,6 +262,7 @@ impl Core {
     pub(super) fn touch_all_lanes(&mut self) {
         let busy = self.lanes.iter().filter(|(_, lane)| !lane.entries.is_empty());
         self.dirty.extend(busy.map(|(key, _)| key.clone()));
+        self.dirty.extend(self.rebuilds.lanes().cloned());
     }
 
     fn configured(&mut self, settings: &Settings) {
@@ -257,6 +275,8 @@ impl Core {
         self.move_from_slow_leaders();
         self.return_leadership();
         self.waits_over();
+        self.heal_lost();
+        self.dirty.extend(self.rebuilds.active_lanes().cloned());
         self.moved.everything();
     }
 
@@ -312,7 +332,7 @@ impl Core {
         let at = &mut lane.at[instance.index()];
         at.in_flight = Some(id);
         at.in_flight_decided = decided;
-        let reads_only = matches!(what, What::Resolve { .. } | What::Describe { .. });
+        let reads_only = what.is_reading();
         let last = entries.last().copied().unwrap_or_default();
         at.handed = at.handed.max(last);
         at.sent = if reads_only { at.sent } else { at.sent.max(last) };
@@ -336,7 +356,7 @@ impl Core {
             },
         );
         let home = match (&what, key) {
-            (What::Describe { id, .. }, _) => self.catalog.known(*id),
+            (What::Describe { id, .. } | What::Rebuild { id, .. }, _) => self.catalog.known(*id),
             (_, Lane::Collection(id)) if probe => self.catalog.known(*id),
             _ => None,
         };
@@ -351,39 +371,5 @@ impl Core {
             probe_dimension: probe,
             home,
         }));
-    }
-
-    /// Removes entries that every instance has, and lanes that hold nothing worth keeping.
-    fn finish(&mut self, key: &Lane) {
-        let preferred = self.preferred();
-        let Some(lane) = self.lanes.get_mut(key) else {
-            return;
-        };
-        let mut lsns = Vec::new();
-        while let Some(first) = lane.entries.front() {
-            let lsn = first.lsn;
-            let applied = lane.at.iter().all(|at| at.given_up() || at.applied_durable >= lsn);
-            if !applied || lsn > lane.decided {
-                break;
-            }
-            lane.entries.pop_front();
-            lane.finished = lsn;
-            lsns.push(lsn);
-            self.accepted.forget(lsn);
-        }
-        lane.ages.forget(lane.finished);
-        let others = lane.forget_finished();
-        let idle = lane.entries.is_empty() && lane.at.iter().all(|at| at.in_flight.is_none());
-        let plain = lane.at.iter().all(|at| at.divergent.is_none() && at.stops_at.is_none());
-        let keep = !idle || !plain || lane.leader != preferred;
-        if !keep {
-            self.lanes.remove(key);
-        }
-        for lsn in others {
-            self.schema.forget(lsn);
-        }
-        if !lsns.is_empty() {
-            self.actions.push(Action::Finished { lsns });
-        }
     }
 }

@@ -11,7 +11,7 @@ const SUSPECT_AFTER: u8 = 3;
 
 impl Core {
     pub(super) fn in_doubt(&mut self, ended: &InFlight, detail: String, answer: Option<Answer>) {
-        let reads_only = matches!(ended.what, What::Resolve { .. } | What::Describe { .. });
+        let reads_only = ended.what.is_reading();
         if let Some(lane) = self.lanes.get_mut(&ended.lane)
             && !reads_only
         {

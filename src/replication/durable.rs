@@ -7,6 +7,7 @@ use super::event::{Action, Reply};
 use super::pending::Effect;
 use crate::catalog::change::CatalogChange;
 use crate::chroma::ids::InstanceId;
+use crate::wal::record::rebuild::RebuildStep;
 use crate::wal::record::{Answer, Lane, Lsn, Op, Record, Verdict};
 
 /// What waits for a record.
@@ -17,6 +18,8 @@ pub(super) enum Later {
     Resolved { lane: Lane, lsn: Lsn, ids: Vec<String> },
     Suspect { lsn: Lsn, answer: Answer },
     Divergent { lane: Lane, instance: InstanceId },
+    Rebuild { lane: Lane, instance: InstanceId, step: RebuildStep },
+    Lost { instance: InstanceId, reason: String },
 }
 
 impl Core {
@@ -54,8 +57,7 @@ impl Core {
             Later::Nothing => {}
             Later::Outcome { lane, instance, decided, changes } => {
                 for change in changes {
-                    self.catalog.apply(&change);
-                    self.actions.push(Action::Catalog(change));
+                    self.change_catalog(change);
                 }
                 if let Some(state) = self.lanes.get_mut(&lane) {
                     state.at[instance.index()].saved(number);
@@ -77,14 +79,23 @@ impl Core {
                 if let Some(divergence) = state.and_then(|at| at.divergent.as_mut()) {
                     divergence.durable = true;
                 }
+                self.begin_rebuild(&lane, instance);
                 self.dirty.insert(lane);
             }
+            Later::Rebuild { lane, instance, step } => self.step_durable(&lane, instance, &step),
+            Later::Lost { instance, reason } => self.lost_durable(instance, &reason),
             Later::Suspect { lsn, answer } => {
                 if self.waiting.remove(lsn) {
                     self.actions.push(Action::Answer { lsn, reply: Reply::Suspect(answer) });
                 }
             }
         }
+    }
+
+    /// A change of the catalog is durable.
+    pub(super) fn change_catalog(&mut self, change: CatalogChange) {
+        self.catalog.apply(&change);
+        self.actions.push(Action::Catalog(change));
     }
 
     /// The verdict is final from now on.

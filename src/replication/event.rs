@@ -45,8 +45,12 @@ pub enum Event {
     Release { hold: HoldId },
     /// Something that is to be made durable and changes nothing here.
     Note { record: Record },
-    /// An instance does not know, in answer to a read, what the catalog says lives there.
-    StateLost { instance: InstanceId, detail: String },
+    /// An instance does not know, in answer to a read, a collection that the catalog says lives there.
+    StateLost { instance: InstanceId, collection: CollectionId, detail: String },
+    /// A collection on an instance is not to be trusted: it is rebuilt there, where another source is.
+    Distrust { instance: InstanceId, collection: CollectionId, reason: String },
+    /// An instance that lost its state is empty, and carries our marker.
+    Prepared { instance: InstanceId },
     /// Other times and limits are configured. The number of instances and the cluster stay as they are.
     Configured { settings: Box<Settings> },
     /// The time of [`Core::next_wake_ms`](super::core::Core::next_wake_ms) has come.
@@ -122,6 +126,9 @@ pub enum Action {
     Recheck { instance: InstanceId, proof: u64, why: String },
     /// The instance lost state: take it out.
     TakeOut { instance: InstanceId, why: String },
+    /// The instance lost state, durably: delete what is left on it, make the databases of the catalog and our marker
+    /// there, and tell by [`Event::Prepared`] before it is reported up.
+    Prepare { instance: InstanceId },
     /// The writes are applied or void everywhere: their space may go.
     Finished { lsns: Vec<Lsn> },
 }
@@ -234,6 +241,46 @@ pub enum What {
     CreateTenant {
         tenant: String,
     },
+    /// An errand for the rebuild of a collection on `target`, whose list of ids stands for the entry `from`. It comes
+    /// without entries. `real_id` is the id of the collection, or of the copy, on the delivery's instance, if it has one.
+    Rebuild {
+        errand: Errand,
+        id: CollectionId,
+        target: InstanceId,
+        from: Lsn,
+        real_id: Option<u128>,
+    },
+}
+
+impl What {
+    /// True where nothing is written that a lane's entries could meet.
+    #[must_use]
+    pub fn is_reading(&self) -> bool {
+        matches!(self, Self::Resolve { .. } | Self::Describe { .. } | Self::Rebuild { .. })
+    }
+}
+
+/// What a rebuild needs to be done. Each can be repeated after any interruption.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Errand {
+    /// On the target: rename the old collection to a name of ours.
+    PutAway,
+    /// On a source: read description and ids, and store them.
+    List,
+    /// On the target: make the empty copy, under a name of ours.
+    Create,
+    /// On a source: read the next chunk of records, if any are left.
+    Fetch,
+    /// On the target: add the chunk that was read.
+    Put { records: u64 },
+    /// On the target: give the copy the name and the metadata of the list.
+    Name,
+    /// On a source or the target: read what must be the same on both.
+    Compare,
+    /// On the target: delete the old collection.
+    Bury,
+    /// On the target: delete all that belongs to a dropped collection.
+    Clear,
 }
 
 /// How a delivery ended.
@@ -249,6 +296,14 @@ pub enum DeliveryOutcome {
     StateLost { detail: String },
     /// Certainly not executed. `refused` tells that no connection came about.
     NotExecuted { detail: String, refused: bool },
+    /// The ids of a collection are stored: its name, and how many there are.
+    Listed { name: String, ids: u64 },
+    /// A chunk of so many records was read, and `left` ids, with those of the chunk, are not copied yet.
+    Chunk { records: u64, left: u64 },
+    /// A digest of a collection's description and ids.
+    Digest(u128),
+    /// What was stored for a rebuild is gone.
+    TaskGone { detail: String },
     /// The instance's writer is dead.
     DeadWriter { answer: Answer },
     /// Sent, and no definite answer. `answer` where the instance gave an indefinite one, `None` where the

@@ -7,6 +7,7 @@ use super::gather::Gather;
 use super::lag::Ages;
 use super::pending::{Effect, Pending};
 use super::queue::Queue;
+use super::rebuild::Rebuild;
 use crate::chroma::ids::InstanceId;
 use crate::wal::record::Lsn;
 
@@ -42,6 +43,8 @@ pub struct LaneAt {
     pub stops_at: Option<Lsn>,
     /// Cannot be brought to the verdicts.
     pub divergent: Option<Divergence>,
+    /// It is being brought back.
+    pub rebuild: Option<Box<Rebuild>>,
 }
 
 /// An instance contradicts the verdicts of a lane.
@@ -54,9 +57,15 @@ pub struct Divergence {
 }
 
 impl LaneAt {
-    /// It will never apply what is missing there, and a restart will know that.
+    /// What is missing there is not needed there, and a restart will know that.
     pub fn given_up(&self) -> bool {
-        self.divergent.as_ref().is_some_and(|divergence| divergence.durable)
+        let lists = self.rebuild.as_ref().is_some_and(|rebuild| rebuild.from.is_some());
+        self.divergent.as_ref().is_some_and(|divergence| divergence.durable) && !lists
+    }
+
+    /// Nothing after this entry is to be applied there for now.
+    pub fn limit(&self) -> Lsn {
+        self.rebuild.as_ref().and_then(|rebuild| rebuild.limit()).unwrap_or(Lsn(u64::MAX))
     }
 
     /// True for an entry that is not to be sent there while the lane is held.

@@ -7,7 +7,7 @@ use super::core::{Availability, Core};
 use super::gather::Gather;
 use super::pending::Pending;
 use crate::chroma::ids::InstanceId;
-use crate::wal::record::Lane;
+use crate::wal::record::{Lane, Op};
 
 /// A delivery is overdue after its expected time, with all that is queued at the instance, times this.
 const OVERDUE_FACTOR: u64 = 4;
@@ -50,17 +50,35 @@ impl Core {
             return;
         }
         let down = matches!(self.instances[lane.leader.index()].availability, Availability::Down(_));
-        let divergent = lane.at[lane.leader.index()].divergent.is_some();
-        if !down && !divergent {
+        let unable = |instance: InstanceId| {
+            lane.at[instance.index()].divergent.is_some()
+                || first_undecided.is_some_and(|entry| self.lacks_existing(key, entry, instance))
+        };
+        if !down && !unable(lane.leader) {
             return;
         }
-        let able = self
-            .instance_ids()
-            .filter(|instance| self.is_up(*instance) && lane.at[instance.index()].divergent.is_none());
+        let able = self.instance_ids().filter(|instance| self.is_up(*instance) && !unable(*instance));
         let best = able.max_by_key(|instance| (lane.at[instance.index()].applied, Reverse(*instance)));
         if let Some(best) = best {
             self.lead(key, best, Move::Failover);
         }
+    }
+
+    /// True for an entry about a name which another collection has, where the copy of that one on the instance is not to be
+    /// trusted: it can't be described there, and may not even stand in the way of the name.
+    pub(super) fn lacks_existing(&self, key: &Lane, entry: &Pending, instance: InstanceId) -> bool {
+        let existing = match (key, entry.other()) {
+            (_, Some(Op::CreateCollection { tenant, database, name, get_or_create: true })) => {
+                self.catalog.by_name(tenant, database, name)
+            }
+            (Lane::Collection(id), Some(Op::ModifyCollection { new_name: Some(name) })) => {
+                let own = self.catalog.known(*id);
+                own.and_then(|own| self.catalog.by_name(&own.tenant, &own.database, name))
+            }
+            _ => None,
+        };
+        let lane = existing.and_then(|existing| self.lanes.get(&Lane::Collection(existing.id)));
+        lane.is_some_and(|lane| lane.at[instance.index()].divergent.is_some())
     }
 
     fn lead(&mut self, key: &Lane, leader: InstanceId, why: Move) {

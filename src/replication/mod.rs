@@ -20,11 +20,13 @@
 //! | `doubt` | deliveries without a definite answer, and suspects |
 //! | `consequence` | what a schema entry changes in the catalog |
 //! | `durable` | what happens once a record is on disk: verdicts, answers |
+//! | `finish` | entries that nobody needs any more |
 //! | `leadership` | who decides a lane |
 //! | `schema` | which schema entries wait for which |
 //! | `read` | which instances may serve a read |
 //! | `lag` | how far an instance is behind, in time |
 //! | `hold` | lanes that stand still for a moment |
+//! | `rebuild` | one collection on one instance is copied while it is in use |
 //! | `cancel` | writes that their senders take back |
 //! | `board` | what a reader may know without asking the core |
 //! | `publish` | the core writes the board |
@@ -41,6 +43,7 @@ pub mod core;
 mod doubt;
 mod durable;
 pub mod event;
+mod finish;
 mod follow;
 pub mod gather;
 pub mod hold;
@@ -53,6 +56,7 @@ pub mod pending;
 mod publish;
 mod queue;
 mod read;
+pub mod rebuild;
 pub mod recover;
 pub mod results;
 mod run;

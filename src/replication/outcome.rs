@@ -2,8 +2,8 @@
 
 use super::core::{Availability, Core, InFlight};
 use super::durable::Later;
-use super::event::{Action, DeliveryId, DeliveryOutcome, DownReason, What};
-use super::lane::{Divergence, LaneState};
+use super::event::{Action, DeliveryId, DeliveryOutcome, What};
+use super::lane::LaneState;
 use super::pending::Pending;
 use crate::catalog::change::CatalogChange;
 use crate::chroma::ids::InstanceId;
@@ -12,7 +12,7 @@ use crate::wal::record::brief::Ruling;
 use crate::wal::record::{Answer, Decision, Lane, Lsn, Outcome, Record, RecordKind, Verdict};
 
 /// First and longest pause after a failure, in milliseconds; doubled in between.
-const RETRY_MS: (u64, u64) = (50, 5_000);
+pub(super) const RETRY_MS: (u64, u64) = (50, 5_000);
 
 impl Core {
     /// Takes the end of a delivery.
@@ -28,6 +28,12 @@ impl Core {
         };
         let at = &mut lane.at[instance.index()];
         at.in_flight = None;
+        if self.instances[instance.index()].lost.is_some() {
+            return self.heal_lost();
+        }
+        if let What::Rebuild { .. } = ended.what {
+            return self.errand_ended(&ended, outcome);
+        }
         match outcome {
             DeliveryOutcome::Success { answer, real_id } => {
                 self.measure(&ended);
@@ -35,7 +41,7 @@ impl Core {
             }
             DeliveryOutcome::Ids(ids) => self.resolved(&ended, ids),
             DeliveryOutcome::Rejected { answer, dimension } => self.rejected(&ended, answer, dimension),
-            DeliveryOutcome::StateLost { detail } => self.lost_state(instance, detail),
+            DeliveryOutcome::StateLost { detail } => self.lost_state(&ended.lane, instance, detail),
             DeliveryOutcome::NotExecuted { detail, refused } => {
                 if refused {
                     self.recheck(instance, detail);
@@ -48,6 +54,10 @@ impl Core {
                 self.recheck(instance, "its writer is dead".to_owned());
             }
             DeliveryOutcome::Doubt { detail, answer } => self.in_doubt(&ended, detail, answer),
+            DeliveryOutcome::Listed { .. }
+            | DeliveryOutcome::Chunk { .. }
+            | DeliveryOutcome::Digest(_)
+            | DeliveryOutcome::TaskGone { .. } => {}
         }
     }
 
@@ -181,30 +191,6 @@ impl Core {
         entry.set_resolving();
         let later = Later::Resolved { lane: ended.lane.clone(), lsn, ids: ids.clone() };
         self.record(Record::Resolved { lsn, ids }, later);
-    }
-
-    /// The instance lacks what the catalog says lives there: nothing more is read or written there.
-    pub(super) fn lost_state(&mut self, instance: InstanceId, why: String) {
-        self.instance_down(instance, DownReason::LostState);
-        self.actions.push(Action::TakeOut { instance, why });
-    }
-
-    /// An instance contradicts the verdicts: it serves the lane no more. The last one that could be a source stays.
-    fn diverged(&mut self, key: &Lane, instance: InstanceId, reason: String) {
-        let Some(lane) = self.lanes.get_mut(key) else {
-            return;
-        };
-        self.board.distrust();
-        let sources = lane.at.iter().filter(|at| at.divergent.is_none()).count();
-        if sources > 1 {
-            lane.at[instance.index()].divergent = Some(Divergence { reason: reason.clone(), durable: false });
-            self.wake_dependents(key);
-            let record = Record::Divergent { lane: key.clone(), instance, reason };
-            self.record(record, Later::Divergent { lane: key.clone(), instance });
-        } else {
-            lane.at[instance.index()].retry_at_ms = self.now_ms + RETRY_MS.1;
-            self.retries.insert((self.now_ms + RETRY_MS.1, key.clone()));
-        }
     }
 
     /// A verdict for one entry at the instance that decides; its position there moves with it.

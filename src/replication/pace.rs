@@ -2,7 +2,7 @@
 //! record.
 
 use super::core::Core;
-use super::event::What;
+use super::event::{Errand, What};
 use crate::chroma::ids::InstanceId;
 use crate::wal::record::RecordKind;
 
@@ -62,6 +62,10 @@ impl Core {
         let kind = match what {
             What::Records { kind, .. } => *kind,
             What::DeleteIds { .. } => RecordKind::Delete,
+            What::Rebuild { errand: Errand::Put { records }, .. } => {
+                return self.instances[instance.index()].paces[RecordKind::Add as usize]
+                    .expected_ms(*records);
+            }
             _ => return 100,
         };
         self.instances[instance.index()].paces[kind as usize].expected_ms(records)

@@ -91,6 +91,15 @@ impl Pending {
         self.other() == Some(op)
     }
 
+    /// True where a collection gets a name by it.
+    #[must_use]
+    pub fn takes_name(&self) -> bool {
+        let other = self.other();
+        other.is_some_and(|op| {
+            matches!(op, Op::CreateCollection { .. } | Op::ModifyCollection { new_name: Some(_) })
+        })
+    }
+
     /// Schema entries in other lanes that must be applied on an instance before this one is sent there.
     #[must_use]
     pub fn after(&self) -> &[Lsn] {

@@ -10,6 +10,7 @@ use super::pending::Effect;
 use crate::catalog::Catalog;
 use crate::chroma::ids::InstanceId;
 use crate::wal::record::brief::{Brief, Ruling};
+use crate::wal::record::rebuild::StoredRebuild;
 use crate::wal::record::{Lane, Lsn, Op};
 
 /// What the log held at the start.
@@ -27,6 +28,10 @@ pub struct Recovery {
     /// Applied positions; a missing one means that the lane's first entry is not applied there.
     pub positions: BTreeMap<(Lane, InstanceId), Lsn>,
     pub divergent: Vec<(Lane, InstanceId, String)>,
+    /// Rebuilds of some of them that were under way.
+    pub rebuilds: Vec<StoredRebuild>,
+    /// Instances that lost their state and are to be prepared.
+    pub lost: Vec<InstanceId>,
     pub suspects: BTreeMap<Lsn, InstanceId>,
 }
 
@@ -42,6 +47,7 @@ impl Core {
             let furthest = decided.entry(lane.clone()).or_default();
             *furthest = (*furthest).max(*lsn);
         }
+        core.last = recovery.positions.values().copied().max().unwrap_or_default();
         let mut finished = Vec::new();
         core.schema.names_unknown = true;
         for Brief { lsn, lane: key, work } in recovery.entries.into_iter().flatten() {
@@ -57,10 +63,11 @@ impl Core {
             let Some(lane) = core.lanes.get_mut(&*key) else { continue };
             lane.recover_last(ruling, recovery.resolved.remove(&lsn), recovery.suspects.get(&lsn).copied());
         }
-        core.diverge_again(recovery.divergent, &recovery.positions);
+        core.diverge_again(recovery.divergent, &recovery.positions, &recovery.rebuilds);
         core.schema.names_unknown = false;
         core.stand(&recovery.positions);
         core.touch_all_lanes();
+        recovery.lost.into_iter().for_each(|instance| core.prepare(instance));
         if !finished.is_empty() {
             core.actions.push(Action::Finished { lsns: finished });
         }
@@ -74,7 +81,9 @@ impl Core {
         &mut self,
         divergent: Vec<(Lane, InstanceId, String)>,
         positions: &BTreeMap<(Lane, InstanceId), Lsn>,
+        rebuilds: &[StoredRebuild],
     ) {
+        let mut again = Vec::new();
         for (key, instance, reason) in divergent {
             let ended = matches!(&key, Lane::Collection(id) if self.catalog.living(*id).is_none());
             if ended && !self.lanes.contains_key(&key) {
@@ -84,6 +93,13 @@ impl Core {
             let last = self.instance_ids().map(there).max().unwrap_or_default();
             let at = &mut self.lane_entry(&key, Lsn(last.0 + 1), false).at[instance.index()];
             at.divergent = Some(Divergence { reason, durable: true });
+            again.push((key, instance));
+        }
+        for stored in rebuilds {
+            self.resume_rebuild(stored);
+        }
+        for (key, instance) in &again {
+            self.begin_rebuild(key, *instance);
         }
     }
 

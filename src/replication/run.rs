@@ -40,7 +40,7 @@ impl Core {
                 break;
             };
             let clear = !lane.entries.range(unsaved.clone()).any(|earlier| entry.conflicts(earlier));
-            if !clear || !room.take(next) {
+            if !clear || entry.lsn > at.limit() || !room.take(next) {
                 break;
             }
             encoding = joined;

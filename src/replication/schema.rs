@@ -83,6 +83,21 @@ impl SchemaOrder {
         }
     }
 
+    /// The unfinished entries of other lanes up to one that give or take a collection's name, or its database.
+    pub(super) fn before(
+        &self,
+        lane: &Lane,
+        (tenant, database, name): (&str, &str, &str),
+        upto: Lsn,
+    ) -> Vec<Lsn> {
+        let names = [
+            Name::Collection(tenant.to_owned(), database.to_owned(), name.to_owned()),
+            Name::Database(tenant.to_owned(), database.to_owned()),
+        ];
+        let known = names.iter().filter_map(|name| self.exclusive.get(name)).flatten();
+        known.copied().filter(|lsn| *lsn <= upto && self.lane_of(*lsn) != Some(lane)).collect()
+    }
+
     /// The lanes of entries that wait, or waited, for entries of a lane.
     pub(super) fn dependents(&self, lane: &Lane) -> impl Iterator<Item = &Lane> {
         self.waited_for.get(lane).into_iter().flat_map(BTreeMap::values)

@@ -51,17 +51,30 @@ impl Core {
             return Step::Wait;
         };
         let at = &lane.at[instance.index()];
-        if at.in_flight.is_some() || at.divergent.is_some() || at.retry_at_ms > self.now_ms {
+        if at.in_flight.is_some() || at.retry_at_ms > self.now_ms {
             return Step::Wait;
         }
-        let before = at.applied;
+        let own = if at.divergent.is_some() {
+            self.target_step(key, instance)
+        } else {
+            self.source_step(key, instance)
+        };
+        if let Some(step) = own {
+            return step;
+        }
+        let Some(lane) = self.lanes.get(key) else {
+            return Step::Wait;
+        };
+        let before = lane.at[instance.index()].applied;
         if self.skip_voids(key, instance) > before {
             self.wake_dependents(key);
         }
         let Some(lane) = self.lanes.get(key) else {
             return Step::Wait;
         };
-        let Some(entry) = lane.entries.get(lane.index_after(lane.at[instance.index()].applied)) else {
+        let at = &lane.at[instance.index()];
+        let next = lane.entries.get(lane.index_after(at.applied));
+        let Some(entry) = next.filter(|entry| entry.lsn <= at.limit()) else {
             return Step::Wait;
         };
         if entry.is_cancelled() && entry.is_durable() {
@@ -98,13 +111,9 @@ impl Core {
         if lane.entries.range(unsaved).any(|earlier| entry.conflicts(earlier)) {
             return false;
         }
-        entry.after().iter().all(|lsn| match self.schema.lane_of(*lsn).and_then(|key| self.lanes.get(key)) {
-            Some(other) => {
-                let there = &other.at[instance.index()];
-                there.applied_durable >= *lsn || there.divergent.is_some()
-            }
-            None => true,
-        })
+        // Of entries that were given up there, nobody knows any more who comes after them.
+        let names = entry.takes_name() && self.rebuilds.block_names_on(instance);
+        !names && entry.after().iter().all(|lsn| self.is_past(*lsn, instance))
     }
 
     /// Moves the position over entries that are void there: refused ones, and what a drop makes needless. Gives the
@@ -168,6 +177,8 @@ impl Core {
             return Step::refuse(entry, &self.gone(*id, entry));
         }
         match entry.other() {
+            // Another instance decides it, as soon as one is able to.
+            Some(_) if self.lacks_existing(key, entry, instance) => Step::Wait,
             Some(Op::CreateCollection { tenant, database, name, get_or_create }) => self
                 .decide_create(entry, instance, (tenant, database, name), *get_or_create)
                 .unwrap_or_else(|| self.request(key, lane, entry, instance)),

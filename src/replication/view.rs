@@ -6,6 +6,7 @@ use super::core::{Availability, Core};
 use super::lane::LaneState;
 use super::leadership::Move;
 use super::pending::Effect;
+use super::rebuild::RebuildView;
 use crate::chroma::ids::{CollectionId, InstanceId};
 use crate::wal::record::{Lane, Lsn, Op};
 
@@ -23,7 +24,8 @@ pub enum StateThere {
 #[derive(Clone, Debug, Serialize)]
 pub struct InstanceView {
     pub instance: InstanceId,
-    /// `up`, `checking`, or why it is down: `refused`, `hung`, `cannot write`, `lost state`.
+    /// `up`, `checking`, or why it is down: `refused`, `hung`, `cannot write`, `lost state`,
+    /// `not ours`.
     pub state: &'static str,
     pub in_flight: usize,
     /// Writes that are logged and neither applied nor void there.
@@ -32,6 +34,8 @@ pub struct InstanceView {
     pub oldest_pending: Option<Lsn>,
     /// Lanes that can't be brought to the verdicts there.
     pub divergent: Vec<(String, String)>,
+    /// Collections that are brought back there.
+    pub rebuilds: Vec<RebuildView>,
     /// Lanes that it decides now, of those with something pending.
     pub leads: usize,
 }
@@ -83,6 +87,7 @@ impl Core {
             pending: 0,
             oldest_pending: None,
             divergent: Vec::new(),
+            rebuilds: self.rebuild_views(instance),
             leads: 0,
         };
         for (key, lane) in &self.lanes {

@@ -85,8 +85,8 @@ async fn mappings_show_the_ids_that_the_servers_have() {
 }
 
 #[tokio::test]
-async fn a_server_that_comes_back_empty_gets_no_reads_and_no_writes_and_says_so() {
-    let mut cluster = Cluster::start();
+async fn a_server_that_comes_back_empty_and_is_not_to_be_rebuilt_gets_no_reads_and_no_writes_and_says_so() {
+    let mut cluster = Cluster::start_as(|setup| setup.variable("ISOCHROME_REPAIR_REBUILD", "false"));
     let api = cluster.api();
     let id = api.new_collection("survivor").await;
     api.add(&id, &records(&["a", "b"])).await.expect(201);

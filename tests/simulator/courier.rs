@@ -4,12 +4,10 @@ use isochrome::chroma::rewrite::deleted_body;
 use isochrome::replication::event::{Delivery, DeliveryId, DeliveryOutcome, Event, What};
 use isochrome::wal::record::{Answer, Lsn, RecordKind};
 
+use crate::errands::{Progress, fix_dimension};
 use crate::model::{Kind, Part, RealId, Request, Response, Value};
 use crate::server::{End, Purpose};
-use crate::world::World;
-
-/// The id that a dimension is fixed with; no client uses it.
-const NOBODY: &str = "isochrome-nobody";
+use crate::world::{Happening, Own, World};
 
 /// A delivery under way.
 #[derive(Debug)]
@@ -27,15 +25,42 @@ enum Stage {
     LookUp,
     /// Refused; the dimension is being read.
     Dimension(Answer),
+    Errand(Progress),
 }
 
 impl World {
     pub(crate) fn deliver(&mut self, delivery: Delivery) {
+        if let What::Rebuild { .. } = delivery.what {
+            return match self.begin_errand(&delivery) {
+                Ok((progress, request)) => {
+                    self.send(Job { delivery, stage: Stage::Errand(progress) }, request);
+                }
+                Err(outcome) => self.ends_without_request(delivery, outcome),
+            };
+        }
         let request = self.first_request(&delivery);
         let last = delivery.entries[delivery.entries.len() - 1];
         let sent = self.sent.entry((delivery.lane.clone(), delivery.instance)).or_default();
         *sent = last.max(*sent);
+        if !delivery.what.is_reading() {
+            let written = self.written.entry((delivery.lane.clone(), delivery.instance)).or_default();
+            *written = last.max(*written);
+        }
         self.send(Job { delivery, stage: Stage::First }, request);
+    }
+
+    /// Its end is told as that of any other: as an event of its own.
+    fn ends_without_request(&mut self, delivery: Delivery, outcome: DeliveryOutcome) {
+        let id = delivery.id;
+        self.jobs.insert(id, Job { delivery, stage: Stage::First });
+        self.after(0, Happening::Own(self.generation, Own::Ends(id)));
+        self.endings.insert(id, outcome);
+    }
+
+    pub(crate) fn ends(&mut self, id: DeliveryId) {
+        if let (Some(_), Some(outcome)) = (self.jobs.remove(&id), self.endings.remove(&id)) {
+            self.feed(Event::Delivered { delivery: id, outcome });
+        }
     }
 
     fn send(&mut self, job: Job, request: Request) {
@@ -54,16 +79,7 @@ impl World {
         match &delivery.what {
             What::Records { kind, real_id } => self.joined(&delivery.entries, *kind, *real_id),
             What::DeleteIds { ids, real_id } => delete_ids(*real_id, ids.to_vec()),
-            What::FixDimension { dimension, real_id } => Request::Write {
-                collection: *real_id,
-                kind: Kind::Update,
-                parts: vec![Part {
-                    id: NOBODY.to_owned(),
-                    embedding: Some(vec![0.0; *dimension as usize]),
-                    document: None,
-                    metadata: std::collections::BTreeMap::new(),
-                }],
-            },
+            What::FixDimension { dimension, real_id } => fix_dimension(*real_id, *dimension as usize),
             What::Resolve { real_id } => match self.body(first) {
                 Request::Delete { ids, filter, limit, .. } => {
                     Request::Get { collection: *real_id, ids, filter, limit, offset: 0, embeddings: false }
@@ -92,6 +108,7 @@ impl World {
             What::CreateDatabase { database, .. } => Request::CreateDatabase { database: database.clone() },
             What::DropDatabase { database, .. } => Request::DropDatabase { database: database.clone() },
             What::CreateTenant { .. } => panic!("nobody creates tenants here"),
+            What::Rebuild { .. } => panic!("an errand is no write"),
         }
     }
 
@@ -126,11 +143,19 @@ impl World {
         };
         let doubt = || Err(DeliveryOutcome::Doubt { detail: "lost".to_owned(), answer: None });
         let next = match (end, stage) {
-            (End::Refused, Stage::First) => {
+            (End::Refused, Stage::First | Stage::Errand(Progress::Begun | Progress::Reading(_))) => {
                 Err(DeliveryOutcome::NotExecuted { detail: "refused".to_owned(), refused: true })
             }
             (End::Refused | End::Lost, _) => doubt(),
-            (End::Answered(response), Stage::First) => judge(&delivery, response),
+            (End::Answered(response), Stage::Errand(progress)) => {
+                let next = self.errand_goes_on(&delivery, progress, response);
+                next.map(|(progress, request)| (Stage::Errand(progress), request))
+            }
+            (End::Answered(response), Stage::First) => {
+                // One that lost its state gets what the catalog holds before it has applied the writes that made it.
+                let made_before = self.counters.contains_key("prepared");
+                judge(&delivery, response, made_before)
+            }
             (End::Answered(response), Stage::LookUp) => match response {
                 Response::Collection(found) => success(&delivery, &Response::Collection(found)),
                 _ => doubt(),
@@ -158,7 +183,11 @@ impl World {
 }
 
 /// What follows from the answer to a delivery's first request: another request, or the outcome.
-fn judge(delivery: &Delivery, response: Response) -> Result<(Stage, Request), DeliveryOutcome> {
+fn judge(
+    delivery: &Delivery,
+    response: Response,
+    made_before: bool,
+) -> Result<(Stage, Request), DeliveryOutcome> {
     let Response::Refused { status, reason } = response else {
         return match (&delivery.what, response) {
             (What::DropCollection { database, .. }, _) => {
@@ -182,7 +211,9 @@ fn judge(delivery: &Delivery, response: Response) -> Result<(Stage, Request), De
             let (database, name) = (database.clone(), grave(delivery.entries[0]));
             return Ok((Stage::Delete, Request::DropCollection { database, name }));
         }
-        (What::CreateDatabase { .. }, 409) | (What::DropDatabase { .. }, 404) if delivery.doubt => {
+        (What::CreateDatabase { .. }, 409) | (What::DropDatabase { .. }, 404)
+            if delivery.doubt || made_before =>
+        {
             return success(delivery, &Response::Done);
         }
         (What::CreateCollection { .. }, 400) | (_, 404) => DeliveryOutcome::StateLost { detail: reason },

@@ -3,12 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use isochrome::catalog::Catalog;
+use isochrome::catalog::change::CatalogChange;
 use isochrome::chroma::ids::InstanceId;
 use isochrome::replication::recover::Recovery;
 use isochrome::wal::record::brief::Brief;
+use isochrome::wal::record::rebuild::{RebuildStep, Stage, StoredRebuild};
 use isochrome::wal::record::{EntryHead, Lane, Lsn, Outcome, Record, Verdict};
 
 use crate::model::Request;
+
+/// What may tell that a lane diverged.
+const EXPECTED: [&str; 2] = [crate::trouble::SPOILT, "the list is gone"];
 
 /// Entries in a segment of the log.
 const SEGMENT: u64 = 4;
@@ -32,6 +37,9 @@ pub(crate) struct Facts {
     pub(crate) resolved: HashMap<Lsn, Vec<String>>,
     pub(crate) positions: BTreeMap<(Lane, InstanceId), Lsn>,
     pub(crate) suspects: BTreeMap<Lsn, InstanceId>,
+    pub(crate) divergent: BTreeMap<(Lane, InstanceId), String>,
+    pub(crate) rebuilds: BTreeMap<(Lane, InstanceId), StoredRebuild>,
+    pub(crate) lost: BTreeSet<InstanceId>,
     /// Finished entries, whose verdicts are kept no longer.
     forgotten: BTreeSet<Lsn>,
     /// Entries whose space was given back.
@@ -39,8 +47,20 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
+    /// Everything up to this is applied, or in the copy.
     pub(crate) fn applied(&self, lane: &Lane, instance: InstanceId) -> Lsn {
-        self.positions.get(&(lane.clone(), instance)).copied().unwrap_or_default()
+        let key = (lane.clone(), instance);
+        let listed = self.rebuilds.get(&key).map(|rebuild| rebuild.from);
+        self.positions.get(&key).copied().max(listed).unwrap_or_default()
+    }
+
+    /// True where the lane is not what the verdicts say, and nothing of the log is needed for it.
+    pub(crate) fn is_given_up(&self, lane: &Lane, instance: InstanceId) -> bool {
+        self.is_divergent(lane, instance) && !self.rebuilds.contains_key(&(lane.clone(), instance))
+    }
+
+    pub(crate) fn is_divergent(&self, lane: &Lane, instance: InstanceId) -> bool {
+        self.divergent.contains_key(&(lane.clone(), instance))
     }
 
     /// True where the durable verdict says that the entry changes nothing anywhere.
@@ -82,9 +102,49 @@ impl Facts {
                 self.suspects.insert(*lsn, *instance);
             }
             Item::Record(Record::Divergent { lane, instance, reason }) => {
-                panic!("I8: {lane:?} diverged on {instance:?} without reason: {reason}")
+                let expected = EXPECTED.iter().any(|words| reason.contains(words));
+                assert!(expected, "I8: {lane:?} diverged on {instance:?} without reason: {reason}");
+                self.divergent.insert((lane.clone(), *instance), reason.clone());
+                self.rebuilds.remove(&(lane.clone(), *instance));
             }
+            Item::Record(Record::Rebuild { lane, instance, step }) => self.fold_step(lane, *instance, step),
+            Item::Record(Record::Lost { instance, reason }) => {
+                self.lost.insert(*instance);
+                self.rebuilds.retain(|(_, target), _| target != instance);
+                let held = self.catalog.all_known().filter(|known| known.real_ids.contains_key(instance));
+                let lanes = held.map(|known| ((Lane::Collection(known.id), *instance), reason.clone()));
+                self.divergent.extend(lanes);
+            }
+            Item::Record(Record::Joined { instance }) => _ = self.lost.remove(instance),
             Item::Record(other) => panic!("the core asked for {other:?}"),
+        }
+    }
+
+    fn fold_step(&mut self, lane: &Lane, instance: InstanceId, step: &RebuildStep) {
+        let key = (lane.clone(), instance);
+        assert!(self.divergent.contains_key(&key), "{key:?} is rebuilt, and is not divergent");
+        let stage = |rebuilds: &mut BTreeMap<_, StoredRebuild>, stage| {
+            rebuilds.get_mut(&key).expect("a step follows another").stage = stage;
+        };
+        match step {
+            RebuildStep::Listed { from, name, ids } => {
+                let (from, name, ids, stage) = (*from, name.clone(), *ids, Stage::Listed);
+                let listed = StoredRebuild { lane: lane.clone(), instance, from, name, ids, stage };
+                self.rebuilds.insert(key, listed);
+            }
+            RebuildStep::Created { real_id } => {
+                if let Lane::Collection(id) = lane {
+                    self.catalog.apply(&CatalogChange::RealId { id: *id, instance, real_id: *real_id });
+                }
+                stage(&mut self.rebuilds, Stage::Created);
+            }
+            RebuildStep::Copied => stage(&mut self.rebuilds, Stage::Copied),
+            RebuildStep::Ended { applied } => {
+                self.rebuilds.remove(&key);
+                self.divergent.remove(&key);
+                let position = self.positions.entry(key).or_default();
+                *position = (*position).max(*applied);
+            }
         }
     }
 
@@ -186,6 +246,7 @@ impl Log {
         let decisions = facts.decisions.iter().filter(|(lsn, _)| known(lsn));
         let resolved = facts.resolved.iter().filter(|(lsn, _)| known(lsn));
         let suspects = facts.suspects.iter().filter(|(lsn, _)| known(lsn));
+        let divergent = facts.divergent.iter();
         let kept = facts.entries.iter().filter(|(lsn, _)| !facts.truncated.contains(lsn));
         Recovery {
             catalog: facts.catalog.clone(),
@@ -194,7 +255,9 @@ impl Log {
             decisions: decisions.map(|(lsn, verdict)| (*lsn, verdict.ruling())).collect(),
             resolved: resolved.map(|(lsn, ids)| (*lsn, ids.clone())).collect(),
             positions: facts.positions.clone(),
-            divergent: Vec::new(),
+            divergent: divergent.map(|((lane, at), reason)| (lane.clone(), *at, reason.clone())).collect(),
+            rebuilds: facts.rebuilds.values().cloned().collect(),
+            lost: facts.lost.iter().copied().collect(),
             suspects: suspects.map(|(lsn, instance)| (*lsn, *instance)).collect(),
         }
     }

@@ -14,6 +14,7 @@
 mod check;
 mod clients;
 mod courier;
+mod errands;
 mod history;
 mod holds;
 mod kept;

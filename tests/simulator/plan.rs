@@ -16,6 +16,8 @@ pub(crate) enum Fault {
     DeadWriter { server: usize, for_ms: u64 },
     /// The server comes back without its data, or with older data.
     LoseState { server: usize },
+    /// Something else wrote to a collection on the server.
+    Spoil { server: usize },
     /// Isochrome is killed and starts again after this time.
     Isochrome { for_ms: u64 },
 }
@@ -83,6 +85,8 @@ impl Plan {
                 min_stay_ms: of(&[0, 200, 5_000]),
                 overdue_ms: of(&[500, 10_000]),
                 cluster: 7,
+                rebuild: of(&[1, 1, 1, 1, 1, 0]) == 1,
+                rebuild_lanes: of(&[1, 2, 8]) as usize,
             },
             clients: of(&[1, 3, 6]) as usize,
             operations,
@@ -109,11 +113,15 @@ impl Plan {
         };
         let count = random.usize(..6);
         plan.faults = (0..count).map(|_| (random.u64(..span_ms), fault(random, instances))).collect();
-        if random.u8(..8) == 0 {
-            // A suspect can be decided by its instance alone; one that loses its state blocks the lane for good.
+        if plan.settings.rebuild && random.u8(..3) > 0 {
+            // A suspect can be decided by its instance alone; one whose copy is rebuilt may block the lane for good.
             plan.faults.retain(|(_, fault)| !matches!(fault, Fault::DeadWriter { .. }));
             plan.indefinite = false;
-            plan.faults.push((random.u64(..span_ms), Fault::LoseState { server: random.usize(..instances) }));
+            for _ in 0..random.usize(1..4) {
+                let server = random.usize(..instances);
+                let fault = if random.bool() { Fault::LoseState { server } } else { Fault::Spoil { server } };
+                plan.faults.push((random.u64(..span_ms), fault));
+            }
         }
         plan
     }

@@ -16,7 +16,7 @@ pub(crate) enum Health {
 pub(crate) enum Belief {
     Up,
     Down,
-    /// Its marker was missing or old. Final.
+    /// Its marker was missing or old.
     Lost,
 }
 
@@ -149,6 +149,14 @@ impl Server {
         self.health = Health::Running;
         self.writer_dead = false;
         self.epoch += 1;
+    }
+
+    /// What is left on it is deleted; it has our marker and these databases again.
+    pub(crate) fn prepare(&mut self, first_id: u128, databases: Vec<String>) {
+        self.settle(u64::MAX);
+        self.model = Instance::with_databases(first_id, databases);
+        self.model.marker = Some(self.marker);
+        self.lost_state = false;
     }
 
     /// Its data are replaced by nothing, or by a backup from before its last marker.

@@ -57,6 +57,7 @@ impl World {
                 (there.told_up, there.proof_asked) = (false, proof);
                 self.recheck(instance.index());
             }
+            Action::Prepare { instance } => self.soon(50, Own::Prepare(instance.index())),
             Action::TakeOut { instance, why } => {
                 let there = &mut self.servers[instance.index()];
                 there.told_up = false;

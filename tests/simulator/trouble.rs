@@ -3,12 +3,17 @@
 use isochrome::chroma::ids::InstanceId;
 use isochrome::replication::core::Core;
 use isochrome::replication::event::{DownReason, Event};
-use isochrome::wal::record::Verdict;
+use isochrome::wal::record::{Record, Verdict};
 
+use crate::errands::Task;
+use crate::model::RealId;
 use crate::plan::Fault;
 use crate::reference::public_id;
-use crate::server::{Belief, Health};
+use crate::server::{Belief, Health, Purpose};
 use crate::world::{Happening, Own, World};
+
+/// Why a collection is not trusted.
+pub(crate) const SPOILT: &str = "something else wrote to it";
 
 impl World {
     pub(crate) fn strike(&mut self, fault: Fault) {
@@ -37,13 +42,63 @@ impl World {
                 self.after(for_ms, Happening::Fault(server_again));
             }
             Fault::LoseState { server } => {
-                if self.servers.iter().all(|other| !other.lost_state) {
+                if self.is_whole() {
+                    self.count("losses");
                     self.crash(server, 100);
                     self.servers[server].lose_state();
                 }
             }
+            Fault::Spoil { server } => self.spoil_one(server),
             Fault::Isochrome { for_ms } => self.kill_isochrome(for_ms),
         }
+    }
+
+    /// True where every server could be the source of everything that it has.
+    fn is_whole(&self) -> bool {
+        let facts = &self.log.facts;
+        let view = self.core.as_ref().map(Core::view);
+        let divergent = view.is_some_and(|view| view.instances.iter().any(|at| !at.divergent.is_empty()));
+        let lost = self.servers.iter().any(|server| server.lost_state) || !facts.lost.is_empty();
+        !lost && !divergent && facts.divergent.is_empty()
+    }
+
+    /// A collection on a server turns out not to be what it should. What is wrong with it shows as soon as nobody reads it.
+    fn spoil_one(&mut self, server: usize) {
+        if !self.is_whole() {
+            return;
+        }
+        let living = self.core.as_ref().map(|core| core.catalog().all_living());
+        let living: Vec<_> = living.into_iter().flatten().map(|known| known.id).collect();
+        if let Some(collection) = self.random.choice(living) {
+            self.count("spoilt");
+            let (instance, reason) = (instance(server), SPOILT.to_owned());
+            self.feed(Event::Distrust { instance, collection, reason });
+        }
+    }
+
+    /// A collection that is put away is read by nobody any more.
+    pub(crate) fn spoil(&mut self, server: usize, collection: RealId) {
+        let mut reads = self.calls.values().filter(|call| matches!(call.purpose, Purpose::Read(_)));
+        if reads.all(|call| call.server != server) {
+            self.servers[server].model.spoil(collection);
+        }
+    }
+
+    /// What is left on a server that lost its state is deleted, as soon as it answers.
+    pub(crate) fn prepare(&mut self, server: usize) {
+        if self.servers[server].health != Health::Running {
+            return self.soon(200, Own::Prepare(server));
+        }
+        let Some(core) = &self.core else { return };
+        let databases = core.catalog().databases("default_tenant").map(|(name, _)| name.to_owned()).collect();
+        self.count("prepared");
+        let first_id = (u128::from(self.counters["prepared"]) << 80) + ((server as u128 + 1) << 64);
+        self.servers[server].prepare(first_id, databases);
+        let instance = instance(server);
+        self.feed(Event::Note { record: Record::Joined { instance } });
+        self.feed(Event::Prepared { instance });
+        self.servers[server].belief = Belief::Down;
+        self.recheck(server);
     }
 
     fn crash(&mut self, server: usize, for_ms: u64) {
@@ -90,6 +145,11 @@ impl World {
         }
         self.log.crash();
         self.jobs.clear();
+        self.endings.clear();
+        self.tasks.values_mut().for_each(Task::forget_memory);
+        if self.chance(2) {
+            self.tasks.clear();
+        }
         self.reads.clear();
         self.waiting.clear();
         self.finished.clear();
@@ -145,6 +205,8 @@ impl World {
                 self.break_connections(server);
                 self.returns(server);
             }
+            // Sooner or later a canary finds out what was lost.
+            self.recheck(server);
         }
     }
 

@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use fastrand::Rng;
 use isochrome::chroma::ids::InstanceId;
 use isochrome::replication::core::Core;
-use isochrome::replication::event::{DeliveryId, Event, ReadId};
+use isochrome::replication::event::{DeliveryId, DeliveryOutcome, Event, ReadId};
 use isochrome::replication::hold::HoldId;
 use isochrome::wal::record::{Lane, Lsn};
 
 use crate::clients::{Client, PendingRead};
 use crate::courier::Job;
+use crate::errands::Tasks;
 use crate::history::{Decided, History, Look};
 use crate::holds::Holds;
 use crate::kept::{self, Answers};
@@ -49,6 +50,10 @@ pub(crate) enum Own {
     Wake,
     /// Who asked for a hold has read what it wanted to.
     Release(HoldId),
+    /// A delivery ends that asked nothing of a server.
+    Ends(DeliveryId),
+    /// What is left on a server that lost its state is deleted.
+    Prepare(usize),
     /// A heartbeat shows that a server is not well.
     Noticed(usize),
     Probe(usize),
@@ -76,6 +81,10 @@ pub(crate) struct World {
     pub(crate) servers: Vec<Server>,
     pub(crate) calls: BTreeMap<CallId, Call>,
     pub(crate) jobs: BTreeMap<DeliveryId, Job>,
+    /// How jobs end that asked nothing of a server.
+    pub(crate) endings: BTreeMap<DeliveryId, DeliveryOutcome>,
+    /// What is stored of rebuilds.
+    pub(crate) tasks: Tasks,
     pub(crate) clients: Vec<Client>,
     /// Who waits for a write, and since when.
     pub(crate) waiting: BTreeMap<Lsn, (usize, u64)>,
@@ -93,6 +102,8 @@ pub(crate) struct World {
     pub(crate) settled: BTreeMap<(Lane, InstanceId), Lsn>,
     /// The last entry that was ever sent to each instance.
     pub(crate) sent: BTreeMap<(Lane, InstanceId), Lsn>,
+    /// The last of those that were more than a question.
+    pub(crate) written: BTreeMap<(Lane, InstanceId), Lsn>,
     /// Lanes in which a refused write was found to have fixed the dimension; after a restart it may have met the one
     /// that a later write fixed before.
     pub(crate) fixed_by_refusal: BTreeSet<Lane>,
@@ -126,6 +137,8 @@ impl World {
             records_told: 0,
             calls: BTreeMap::new(),
             jobs: BTreeMap::new(),
+            endings: BTreeMap::new(),
+            tasks: Tasks::new(),
             waiting: BTreeMap::new(),
             reads: BTreeMap::new(),
             holds: Holds::default(),
@@ -137,6 +150,7 @@ impl World {
             finished: BTreeSet::new(),
             settled: BTreeMap::new(),
             sent: BTreeMap::new(),
+            written: BTreeMap::new(),
             fixed_by_refusal: BTreeSet::new(),
             suspected: BTreeSet::new(),
             healed: false,
@@ -205,6 +219,8 @@ impl World {
             Own::Release(hold) => self.release(hold),
             Own::Noticed(server) => self.noticed(server),
             Own::Probe(server) => self.probe(server),
+            Own::Ends(delivery) => self.ends(delivery),
+            Own::Prepare(server) => self.prepare(server),
             Own::Probed { server, epoch, given_up, proof } => self.probed(server, epoch, given_up, proof),
         }
     }

@@ -8,7 +8,7 @@ use crate::admin::status::InstanceStatus;
 use crate::metrics::AttemptsView;
 
 /// Every state that an instance can be in.
-const STATES: [&str; 6] = ["up", "checking", "refused", "hung", "cannot write", "lost state"];
+const STATES: [&str; 7] = ["up", "checking", "refused", "hung", "cannot write", "lost state", "not ours"];
 
 pub(super) fn write(page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {
     let instances = &snapshot.status.instances;
@@ -73,6 +73,21 @@ fn health(page: &mut Page<'_>, instances: &[InstanceStatus]) -> fmt::Result {
         "instance_divergent_lanes",
         "Collections that cannot be brought to the verdicts on the instance",
         each(|one| one.divergent.len() as u64),
+    )?;
+    page.gauge(
+        "instance_rebuilds",
+        "Collections that are copied to the instance again",
+        each(|one| one.rebuilds.len() as u64),
+    )?;
+    page.gauge(
+        "instance_rebuild_records",
+        "Records to be copied to the instance in all of these",
+        each(|one| one.rebuilds.iter().map(|rebuild| rebuild.ids).sum()),
+    )?;
+    page.gauge(
+        "instance_rebuild_copied_records",
+        "Records of them that are copied",
+        each(|one| one.rebuilds.iter().map(|rebuild| rebuild.copied).sum()),
     )?;
     page.gauge(
         "instance_led_lanes",

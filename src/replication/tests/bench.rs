@@ -46,6 +46,8 @@ impl Bench {
             min_stay_ms: 10_000,
             overdue_ms: 10_000,
             cluster: 1,
+            rebuild: false,
+            rebuild_lanes: 1,
         };
         let mut bench = Self {
             core: Core::new(settings, Catalog::default()),

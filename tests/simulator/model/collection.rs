@@ -140,6 +140,12 @@ impl Collection {
         found.take(limit.unwrap_or(usize::MAX)).cloned().collect()
     }
 
+    /// A record is removed, another altered, by hand.
+    pub(crate) fn spoil(&mut self) {
+        self.records.pop();
+        self.records.first_mut().into_iter().for_each(|record| record.document = Some("altered".to_owned()));
+    }
+
     /// True while something is logged that reads do not show.
     pub(crate) fn has_unseen(&self) -> bool {
         !self.unseen.is_empty()

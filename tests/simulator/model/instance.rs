@@ -36,6 +36,18 @@ impl Instance {
         }
     }
 
+    /// An empty server with these databases.
+    pub(crate) fn with_databases(first_id: RealId, databases: Vec<String>) -> Self {
+        Self { databases: databases.into_iter().collect(), ..Self::new(first_id) }
+    }
+
+    /// Somebody writes to a collection behind our back.
+    pub(crate) fn spoil(&mut self, collection: RealId) {
+        if let Some(found) = self.collection_mut(collection) {
+            found.spoil();
+        }
+    }
+
     /// Executes a request whole and gives its answer.
     pub(crate) fn execute(&mut self, request: &Request) -> Response {
         let response = self.log(request);

@@ -1,0 +1,87 @@
+//! A lane on an instance is given up there: it contradicts the verdicts, or lacks what it should hold.
+
+use crate::chroma::ids::{CollectionId, InstanceId};
+use crate::replication::core::Core;
+use crate::replication::durable::Later;
+use crate::replication::event::{Action, DownReason};
+use crate::replication::lane::Divergence;
+use crate::replication::outcome::RETRY_MS;
+use crate::wal::record::{Lane, Lsn, Record};
+
+impl Core {
+    /// An instance contradicts the verdicts: it serves the lane no more. The last one that could be a source stays. (I8)
+    pub(in crate::replication) fn diverged(&mut self, key: &Lane, instance: InstanceId, reason: String) {
+        if self.has_other_source(key, instance) {
+            return self.give_up(key, instance, reason);
+        }
+        self.board.distrust();
+        if let Some(lane) = self.lanes.get_mut(key) {
+            lane.at[instance.index()].retry_at_ms = self.now_ms + RETRY_MS.1;
+            self.retries.insert((self.now_ms + RETRY_MS.1, key.clone()));
+        }
+    }
+
+    /// The instance lacks what the catalog says lives there. Where that is a collection with another source, it is
+    /// rebuilt, and a proof tells whether more was lost; else nothing more is read or written there.
+    pub(in crate::replication) fn lost_state(&mut self, key: &Lane, instance: InstanceId, why: String) {
+        let is_collection = matches!(key, Lane::Collection(_));
+        if is_collection && self.settings.rebuild && self.has_other_source(key, instance) {
+            self.recheck(instance, why.clone());
+            return self.give_up(key, instance, why);
+        }
+        self.instance_down(instance, DownReason::LostState);
+        self.actions.push(Action::TakeOut { instance, why });
+    }
+
+    /// An answer to a read told that the instance lacks a collection.
+    pub(in crate::replication) fn lacks(
+        &mut self,
+        instance: InstanceId,
+        collection: CollectionId,
+        why: String,
+    ) {
+        self.lost_state(&Lane::Collection(collection), instance, why);
+    }
+
+    /// A collection is not to be trusted on an instance any more. Nothing happens where that is the last source.
+    pub(in crate::replication) fn distrust(
+        &mut self,
+        instance: InstanceId,
+        collection: CollectionId,
+        reason: String,
+    ) {
+        let key = Lane::Collection(collection);
+        let held =
+            self.catalog.living(collection).is_some_and(|known| known.real_ids.contains_key(&instance));
+        if held && self.has_other_source(&key, instance) {
+            self.give_up(&key, instance, reason);
+        }
+    }
+
+    /// True where another instance could be the lane's source.
+    #[must_use]
+    pub fn has_other_source(&self, key: &Lane, instance: InstanceId) -> bool {
+        let lane = self.lanes.get(key);
+        let mut others = self.instance_ids().filter(|other| *other != instance);
+        others.any(|other| {
+            let sound = lane.is_none_or(|lane| lane.at[other.index()].divergent.is_none());
+            sound && self.instances[other.index()].lost.is_none()
+        })
+    }
+
+    /// The lane is divergent there, and rebuilt from the beginning.
+    pub(super) fn give_up(&mut self, key: &Lane, instance: InstanceId, reason: String) {
+        self.board.distrust();
+        self.forget_rebuild(key, instance);
+        if self.settings.rebuild && matches!(key, Lane::Collection(_)) {
+            self.rebuilds.in_the_way.insert((instance, key.clone()));
+        }
+        let next = Lsn(self.last.0 + 1);
+        let at = &mut self.lane_entry(key, next, false).at[instance.index()];
+        at.divergent = Some(Divergence { reason: reason.clone(), durable: false });
+        self.wake_dependents(key);
+        self.dirty.insert(key.clone());
+        let later = Later::Divergent { lane: key.clone(), instance };
+        self.record(Record::Divergent { lane: key.clone(), instance, reason }, later);
+    }
+}

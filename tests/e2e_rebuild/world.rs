@@ -1,0 +1,143 @@
+//! Isochrome in front of real servers with something on them, and its status.
+
+use std::time::{Duration, Instant};
+
+use http::Method;
+use serde_json::{Value, json};
+
+use super::support::api::{Api, id_of};
+use super::support::chroma::Chroma;
+use super::support::compare::{Comparer, Comparison};
+use super::support::http::request;
+use super::support::isochrome::{Isochrome, Setup};
+use super::support::load::{Job, Kind, Load, Report};
+
+/// How long a rebuild may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+pub struct World {
+    pub isochrome: Isochrome,
+    pub api: Api,
+    pub servers: Vec<Chroma>,
+}
+
+impl World {
+    pub fn new(count: usize, chunk_size: usize) -> Self {
+        let servers = Chroma::start_many(count);
+        let setup = Setup::over(&servers).variable("SYNC_CHUNK_SIZE", &chunk_size.to_string());
+        let isochrome = setup.start();
+        let api = Api::new(&isochrome.url());
+        let mut world = Self { isochrome, api, servers };
+        let wanted = format!("{count}/{count}");
+        world.isochrome.await_health(|_, body| body["healthy_instances"] == wanted.as_str());
+        world
+    }
+
+    /// A collection with these records in order: `r0`, `r1`, ...
+    pub async fn collection(&self, description: &Value, records: usize) -> String {
+        let id = id_of(&self.api.create(description).await.success());
+        let numbers: Vec<usize> = (0..records).collect();
+        for piece in numbers.chunks(500) {
+            self.api.add(&id, &records_of(piece)).await.success();
+        }
+        id
+    }
+
+    /// Waits until `/status` says of an instance what is wanted.
+    pub async fn await_instance(
+        &self,
+        instance: usize,
+        what: &str,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        let url = format!("{}/status", self.isochrome.url());
+        loop {
+            let status = self.api.http.get(&url).await.expect(200).json();
+            let found = status["instances"][instance].clone();
+            if wanted(&found) {
+                return found;
+            }
+            assert!(Instant::now() < deadline, "not {what} after {PATIENCE:?}: {found}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Waits until an instance is up and has nothing to be rebuilt.
+    pub async fn await_rebuilt(&self, instance: usize) {
+        let whole = |found: &Value| {
+            found["state"] == "up" && found["divergent"] == json!([]) && found["rebuilds"] == json!([])
+        };
+        self.await_instance(instance, "rebuilt", whole).await;
+    }
+
+    /// Waits until a rebuild on an instance has copied something, and not everything.
+    pub async fn await_middle(&self, instance: usize) {
+        let middle = |found: &Value| {
+            let all = found["rebuilds"].as_array().into_iter().flatten();
+            all.into_iter().any(|one| {
+                let number = |key: &str| one[key].as_u64().expect("a number");
+                number("copied") > 0 && number("copied") < number("ids")
+            })
+        };
+        self.await_instance(instance, "in the middle of a copy", middle).await;
+    }
+
+    /// Writes of every kind to a collection, and reads of what does not change in it.
+    pub fn load(&self, id: &str) -> Load {
+        let url = self.api.collections(&format!("/{id}"));
+        let mut load = Load::start();
+        let writes = url.clone();
+        load.at_rate(Kind::Write, 6, move |n| {
+            let old = usize::try_from(n % 200).expect("small") + 100;
+            let (verb, body) = match n % 5 {
+                0 => ("add", records_of(&[1_000_000 + usize::try_from(n).expect("small")])),
+                1 => ("upsert", records_of(&[old])),
+                2 => (
+                    "update",
+                    json!({ "ids": [format!("r{old}")], "metadatas": [{ "touched": n, "n": null }] }),
+                ),
+                3 => ("delete", json!({ "ids": [format!("r{old}")] })),
+                _ => ("delete", json!({ "where": { "n": old + 200 } })),
+            };
+            let to = format!("{writes}/{verb}");
+            Job { label: format!("{verb} {n}"), request: request(Method::POST, &to, Some(&body)) }
+        });
+        load.at_rate(Kind::Read, 15, move |n| {
+            let body = json!({ "ids": [format!("r{}", n % 50)], "include": ["documents"] });
+            let to = format!("{url}/get");
+            Job { label: format!("r{}", n % 50), request: request(Method::POST, &to, Some(&body)) }
+        });
+        load
+    }
+
+    /// Waits until all servers are the same.
+    pub async fn identical(&self) -> Comparison {
+        let tenants = ["default_tenant", "another"];
+        Comparer::of(&self.servers).tenants(&tenants).await_identical(PATIENCE).await
+    }
+}
+
+/// Records with these numbers.
+pub fn records_of(numbers: &[usize]) -> Value {
+    let embedding = |n: &usize| {
+        let n = *n as f32;
+        [n.sin() + 1.5, (n * 0.7).cos(), n / 1e3, -1.25e-7]
+    };
+    json!({
+        "ids": numbers.iter().map(|n| format!("r{n}")).collect::<Vec<_>>(),
+        "embeddings": numbers.iter().map(embedding).collect::<Vec<_>>(),
+        "documents": numbers.iter().map(|n| format!("document \"{n}\" späť")).collect::<Vec<_>>(),
+        "metadatas": numbers.iter().map(|n| json!({ "n": n, "half": *n as f64 / 2.0, "even": n % 2 == 0 })).collect::<Vec<_>>(),
+    })
+}
+
+/// No request failed, and every read showed its record.
+pub fn assert_served(report: &Report) {
+    report.assert_none_failed(Kind::Write);
+    report.assert_none_failed(Kind::Read);
+    for read in report.of(Kind::Read) {
+        let seen: Value = serde_json::from_slice(&read.body).expect("JSON");
+        assert_eq!(seen["ids"], json!([read.label]), "a stale read: {}", read.describe());
+    }
+}
