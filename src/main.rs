@@ -38,6 +38,10 @@ fn run() -> Result<Exit, Exit> {
             let data_dir = data_dir(&args.location)?;
             runtime(1)?.block_on(async { Ok(cli::verify::verify(&data_dir, args).await) })
         }
+        Command::Rebuild(args) => {
+            let data_dir = data_dir(&args.location)?;
+            runtime(1)?.block_on(async { Ok(cli::rebuild::rebuild(&data_dir, args).await) })
+        }
         Command::Jobs(args) => {
             let data_dir = data_dir(&args.location)?;
             runtime(1)?.block_on(async { Ok(cli::jobs::jobs(&data_dir, args).await) })

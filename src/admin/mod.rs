@@ -9,6 +9,7 @@ mod jobs;
 mod legacy;
 mod mappings;
 mod metrics;
+mod rebuild;
 mod reload;
 pub mod socket;
 pub mod status;
@@ -55,6 +56,7 @@ pub fn router(state: Operators) -> Router {
         .route("/admin/jobs", get(jobs::list))
         .route("/admin/jobs/{id}", get(jobs::show).delete(jobs::cancel))
         .route("/admin/verify", post(jobs::verify))
+        .route("/admin/rebuild", post(rebuild::rebuild))
         .route("/admin/{*path}", any(unknown_path))
         .with_state(state)
         .merge(Router::new().route("/metrics", get(metrics::metrics)).with_state(metered))

@@ -53,6 +53,10 @@ pub enum Command {
     #[command(after_help = PRECEDENCE)]
     Verify(VerifyArgs),
 
+    /// Copy collections to an instance again, from another one, while clients read and write
+    #[command(after_help = PRECEDENCE)]
+    Rebuild(RebuildArgs),
+
     /// Show long work of the running process: what runs, how far it is, what came out
     #[command(after_help = PRECEDENCE)]
     Jobs(JobsArgs),
@@ -96,6 +100,21 @@ pub struct StatusArgs {
     /// Print JSON instead of text
     #[arg(long)]
     pub json: bool,
+}
+
+/// Arguments of `rebuild`.
+#[derive(Clone, Debug, Args)]
+pub struct RebuildArgs {
+    /// Which process to ask: the one that runs on this data directory.
+    #[command(flatten)]
+    pub location: LocationArgs,
+
+    /// The instance that the collections are copied to, by its name
+    pub instance: String,
+
+    /// Copy this collection only; by its name, in any database, or its id
+    #[arg(long, value_name = "NAME-OR-ID")]
+    pub collection: Option<String>,
 }
 
 /// Arguments of `verify`.

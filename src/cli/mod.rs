@@ -5,6 +5,7 @@ pub mod check;
 pub mod config;
 pub mod jobs;
 pub mod log;
+pub mod rebuild;
 mod reload;
 pub mod serve;
 mod socket;
@@ -18,8 +19,8 @@ use std::process::ExitCode;
 use clap::Parser;
 
 pub use args::{
-    CheckArgs, Cli, Command, ConfigArgs, JobsArgs, LocationArgs, ServeArgs, ServerArgs, StatusArgs,
-    VerifyArgs,
+    CheckArgs, Cli, Command, ConfigArgs, JobsArgs, LocationArgs, RebuildArgs, ServeArgs, ServerArgs,
+    StatusArgs, VerifyArgs,
 };
 
 /// How the process ends.

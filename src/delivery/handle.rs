@@ -233,6 +233,23 @@ impl Replication {
         }
     }
 
+    /// Has those of the collections copied to an instance again that it holds and that have another source; gives their
+    /// names.
+    pub async fn rebuild(
+        &self,
+        instance: InstanceId,
+        collections: Vec<CollectionId>,
+        reason: &'static str,
+    ) -> Vec<String> {
+        let able = self.ask(move |core| core.rebuildable(instance, &collections)).await.unwrap_or_default();
+        let begin = |(collection, name)| {
+            let reason = reason.to_owned();
+            self.send(Message::event(Event::Distrust { instance, collection, reason }));
+            name
+        };
+        able.into_iter().map(begin).collect()
+    }
+
     /// What readers may know without asking the core.
     #[must_use]
     pub fn board(&self) -> &Board {

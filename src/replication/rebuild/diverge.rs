@@ -58,9 +58,24 @@ impl Core {
         }
     }
 
-    /// True where another instance could be the lane's source.
+    /// Those of the collections that an instance holds and that can be rebuilt there, with their names.
     #[must_use]
-    pub fn has_other_source(&self, key: &Lane, instance: InstanceId) -> bool {
+    pub fn rebuildable(
+        &self,
+        instance: InstanceId,
+        collections: &[CollectionId],
+    ) -> Vec<(CollectionId, String)> {
+        let living = collections.iter().filter_map(|id| self.catalog.living(*id));
+        let able = living.filter(|known| {
+            self.settings.rebuild
+                && known.real_ids.contains_key(&instance)
+                && self.has_other_source(&Lane::Collection(known.id), instance)
+        });
+        able.map(|known| (known.id, known.name.clone())).collect()
+    }
+
+    /// True where another instance could be the lane's source.
+    pub(in crate::replication) fn has_other_source(&self, key: &Lane, instance: InstanceId) -> bool {
         let lane = self.lanes.get(key);
         let mut others = self.instance_ids().filter(|other| *other != instance);
         others.any(|other| {

@@ -1,0 +1,62 @@
+//! `POST /admin/rebuild`: an operator has collections of an instance copied to it again.
+
+use axum::Json;
+use axum::extract::State;
+use axum::extract::rejection::JsonRejection;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+
+use super::{Operators, json};
+use crate::chroma::error::{ApiError, CHROMA};
+use crate::gateway::Refusal;
+
+/// Why, in the status.
+const REASON: &str = "an operator asked for it";
+
+/// What is to be copied again.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Request {
+    /// The instance's name.
+    instance: String,
+    /// A name, in any database, or an id; all collections where it is missing.
+    collection: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Begun {
+    /// Names of the collections that are copied again.
+    collections: Vec<String>,
+}
+
+/// Begins rebuilds; 202 with the collections that have another source. `/status` shows how far they are.
+pub(super) async fn rebuild(
+    State(operators): State<Operators>,
+    request: Result<Json<Request>, JsonRejection>,
+) -> Response {
+    let Request { instance, collection } = match request {
+        Ok(Json(request)) => request,
+        Err(rejection) => return Refusal::from(ApiError::invalid(rejection.body_text())).into_response(),
+    };
+    let replication = &operators.app.replication;
+    let Some(target) = replication.instances().iter().find(|there| there.name == instance) else {
+        return Refusal::from(ApiError::invalid(format!("There is no instance {instance}"))).into_response();
+    };
+    let named =
+        |name: &str, id: String| collection.as_ref().is_none_or(|wanted| *wanted == name || *wanted == id);
+    let wanted: Vec<_> = replication.with_catalog(|catalog| {
+        let living = catalog.all_living().into_iter();
+        living.filter(|known| named(&known.name, known.id.to_string())).map(|known| known.id).collect()
+    });
+    if let (Some(collection), true) = (&collection, wanted.is_empty()) {
+        return Refusal::from(ApiError::collection_not_found(collection)).into_response();
+    }
+    let begun = replication.rebuild(target.id, wanted, REASON).await;
+    if begun.is_empty() {
+        let words = format!(
+            "Nothing can be copied to the instance {instance}: no other instance has it, or it is off (repair.rebuild)"
+        );
+        return Refusal::from(ApiError::new(409, CHROMA, words)).into_response();
+    }
+    json(202, &Begun { collections: begun })
+}
