@@ -133,7 +133,8 @@ mod tests {
         assert!(words.ends_with(&end), "{words}");
 
         drop(listener);
-        assert_eq!(explain_taken(address), None);
+        // A process that another test is starting has it for as long as it takes to become that process.
+        assert!((0..10_000).any(|_| explain_taken(address).is_none()), "nobody listens any more");
     }
 
     #[test]

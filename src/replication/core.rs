@@ -329,12 +329,14 @@ impl Core {
         };
         let records: u64 = entries.iter().filter_map(|lsn| lane.entry(*lsn)).map(Pending::record_count).sum();
         let decided = entries.iter().all(|lsn| lane.entry(*lsn).is_some_and(Pending::is_decided));
+        let rewound = lane.rewound_by(&entries, instance, self.settings.run_records as usize);
         let at = &mut lane.at[instance.index()];
         at.in_flight = Some(id);
         at.in_flight_decided = decided;
         let reads_only = what.is_reading();
         let last = entries.last().copied().unwrap_or_default();
         at.handed = at.handed.max(last);
+        at.rewound = at.rewound.max(rewound);
         at.sent = if reads_only { at.sent } else { at.sent.max(last) };
         let doubt = at.doubt;
         if !decided && !reads_only {

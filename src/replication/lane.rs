@@ -26,6 +26,9 @@ pub struct LaneAt {
     pub handed: Lsn,
     /// The last entry that had been sent there before a read which it answered ended.
     pub seen: Lsn,
+    /// A part of a run that it may have executed is sent again without the rest, so that it shows no state that ever was
+    /// until this is applied.
+    pub rewound: Lsn,
     pub in_flight: Option<DeliveryId>,
     /// The in-flight entries were already decided when they were sent.
     pub in_flight_decided: bool,
@@ -235,6 +238,23 @@ impl LaneState {
         {
             self.decided = entry.lsn;
         }
+    }
+
+    /// The last entry that an instance may have executed together with what is sent again now, where it conflicts with
+    /// it: the instance then goes back to what these make of its records. Only members of one run, of at most
+    /// `run_records`, can have been under way together and conflict.
+    #[must_use]
+    pub fn rewound_by(&self, entries: &[Lsn], instance: InstanceId, run_records: usize) -> Lsn {
+        let at = &self.at[instance.index()];
+        let last = entries.last().copied().unwrap_or_default();
+        if !at.doubt || at.sent <= last {
+            return Lsn(0);
+        }
+        let again: Vec<&Pending> = entries.iter().filter_map(|lsn| self.entry(*lsn)).collect();
+        let rest = self.entries.range(self.index_after(last)..).take(run_records);
+        let rest = rest.take_while(|entry| entry.lsn <= at.sent);
+        let conflicts = |entry: &&Pending| again.iter().any(|one| one.conflicts(entry));
+        rest.filter(conflicts).map(|entry| entry.lsn).last().unwrap_or_default()
     }
 
     /// True while an entry has no durable verdict.

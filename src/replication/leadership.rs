@@ -52,7 +52,9 @@ impl Core {
         let down = matches!(self.instances[lane.leader.index()].availability, Availability::Down(_));
         let unable = |instance: InstanceId| {
             lane.at[instance.index()].divergent.is_some()
-                || first_undecided.is_some_and(|entry| self.lacks_existing(key, entry, instance))
+                || first_undecided.is_some_and(|entry| {
+                    self.lacks_existing(key, entry, instance) || self.waits_for_rebuild(entry, instance)
+                })
         };
         if !down && !unable(lane.leader) {
             return;
@@ -79,6 +81,16 @@ impl Core {
         };
         let lane = existing.and_then(|existing| self.lanes.get(&Lane::Collection(existing.id)));
         lane.is_some_and(|lane| lane.at[instance.index()].divergent.is_some())
+    }
+
+    /// True for an entry that comes after one which the instance gets only when a collection is rebuilt there. The rebuild
+    /// may itself wait for what comes after this one.
+    fn waits_for_rebuild(&self, entry: &Pending, instance: InstanceId) -> bool {
+        entry.after().iter().any(|lsn| {
+            let lane = self.schema.lane_of(*lsn).and_then(|key| self.lanes.get(key));
+            let divergent = lane.is_some_and(|lane| lane.at[instance.index()].divergent.is_some());
+            divergent && !self.is_past(*lsn, instance)
+        })
     }
 
     fn lead(&mut self, key: &Lane, leader: InstanceId, why: Move) {

@@ -157,7 +157,7 @@ impl Core {
         sight: Sight<'_>,
     ) -> Suitability {
         let at = &lane.at[instance.index()];
-        if at.divergent.is_some() || at.tainted {
+        if at.divergent.is_some() || at.tainted || at.rewound > at.applied {
             return Suitability::Behind;
         }
         let enough = match level {

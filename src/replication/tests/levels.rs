@@ -179,3 +179,32 @@ fn a_list_of_collections_goes_where_all_writes_are_applied_and_else_where_all_na
     bench.down(A);
     assert_eq!(bench.read_as(Level::Strong, list()), [B], "its names are right");
 }
+
+#[test]
+fn where_a_part_of_a_run_is_sent_again_nobody_reads_before_the_rest_is() {
+    let mut bench = Bench::with_collection();
+    bench.log(add(&[2]));
+    let lone = bench.take(A);
+    let run = [5, 5].map(|id| bench.log(records(RecordKind::Upsert, &[id], 2)));
+    let apart = bench.log(records(RecordKind::Upsert, &[6], 2));
+    bench.succeed(&lone, 201);
+    bench.save();
+    let follower = bench.take(B);
+    bench.succeed(&follower, 201);
+    bench.save();
+    let whole = bench.take(A);
+    assert_eq!(whole.entries, [run[0], run[1], apart]);
+    bench.lose(&whole);
+    bench.core.settings.run_records = 1;
+    bench.down(B);
+    bench.up(A);
+    let first = bench.take(A);
+    assert_eq!(first.entries, [run[0]]);
+    assert!(bench.read_as(Level::Any, WHOLE).is_empty(), "its records may be those of both at once");
+    bench.succeed(&first, 200);
+    bench.save();
+    let second = bench.take(A);
+    assert_eq!(second.entries, [run[1]]);
+    bench.succeed(&second, 200);
+    assert_eq!(bench.read_as(Level::Any, WHOLE), [A], "the one left conflicts with none of them");
+}
