@@ -29,8 +29,12 @@ fn of(answer: &Answer) -> (String, Vec<String>) {
 
 /// What many different reads of one level showed, by who answered.
 async fn seen(api: &Api, id: &str, level: &str) -> BTreeSet<(String, Vec<String>)> {
+    seen_by(24, api, id, level).await
+}
+
+async fn seen_by(reads: u32, api: &Api, id: &str, level: &str) -> BTreeSet<(String, Vec<String>)> {
     let mut seen = BTreeSet::new();
-    for ids in 0..24 {
+    for ids in 0..reads {
         let body = json!({ "ids": ["a", "b", format!("absent-{ids}")], "include": [] });
         seen.insert(of(&get(api, id, &body, level).await.expect(200)));
     }
@@ -94,7 +98,8 @@ async fn each_level_reads_where_it_may_while_an_instance_lags_and_when_it_is_the
     cluster.settle().await;
     for level in [STRONG, TIGHT, LOOSE, ANY] {
         let both = [ahead.clone(), shown("replica", &["a", "b"])];
-        assert_eq!(seen(&api, &id, level).await, both.into(), "{level}");
+        // One that came back lately gets a small share at first.
+        assert_eq!(seen_by(240, &api, &id, level).await, both.into(), "{level}");
     }
     cluster.await_identical(&api).await;
 }
