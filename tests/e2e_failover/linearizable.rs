@@ -80,6 +80,8 @@ async fn trouble(world: &mut World, random: &mut fastrand::Rng, progress: &Progr
     let count = world.servers.len();
     for troubles in 0.. {
         if !further(progress, random.u64(50..250), operations).await {
+            // A process that was launched last may not listen yet.
+            world.await_up(count);
             return troubles;
         }
         let which = random.usize(..count);
