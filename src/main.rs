@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::ExitCode;
 
 use isochrome::cli::{self, Command, Exit, LocationArgs};
@@ -31,27 +31,32 @@ fn run() -> Result<Exit, Exit> {
         Command::Config(args) if args.reference => Ok(cli::config::reference()),
         Command::Config(args) => Ok(cli::config::effective(&load(&Flags::from(&args.server))?)),
         Command::Status(args) => {
-            let data_dir = data_dir(&args.location)?;
-            runtime(1)?.block_on(async { Ok(cli::status::status(&data_dir, args.json).await) })
+            ask(&args.location, async |data_dir| cli::status::status(data_dir, args.json).await)
+        }
+        Command::Poisoned(args) => {
+            ask(&args.location, async |data_dir| cli::poisoned::list(data_dir, args.json).await)
+        }
+        Command::Discard(args) => {
+            ask(&args.location, async |data_dir| cli::poisoned::discard(data_dir, &args.id).await)
+        }
+        Command::Force(args) => {
+            ask(&args.location, async |data_dir| cli::poisoned::force(data_dir, &args.id).await)
         }
         Command::Verify(args) => {
-            let data_dir = data_dir(&args.location)?;
-            runtime(1)?.block_on(async { Ok(cli::verify::verify(&data_dir, args).await) })
+            ask(&args.location, async |data_dir| cli::verify::verify(data_dir, args).await)
         }
         Command::Rebuild(args) => {
-            let data_dir = data_dir(&args.location)?;
-            runtime(1)?.block_on(async { Ok(cli::rebuild::rebuild(&data_dir, args).await) })
+            ask(&args.location, async |data_dir| cli::rebuild::rebuild(data_dir, args).await)
         }
-        Command::Jobs(args) => {
-            let data_dir = data_dir(&args.location)?;
-            runtime(1)?.block_on(async { Ok(cli::jobs::jobs(&data_dir, args).await) })
-        }
+        Command::Jobs(args) => ask(&args.location, async |data_dir| cli::jobs::jobs(data_dir, args).await),
     }
 }
 
-/// Where the process works that a command asks.
-fn data_dir(location: &LocationArgs) -> Result<PathBuf, Exit> {
-    config::data_dir(&Flags::from(location), &config::process_environment).map_err(refuse)
+/// Asks the process that runs on a data directory.
+fn ask(location: &LocationArgs, question: impl AsyncFnOnce(&Path) -> Exit) -> Result<Exit, Exit> {
+    let flags = Flags::from(location);
+    let data_dir = config::data_dir(&flags, &config::process_environment).map_err(refuse)?;
+    Ok(runtime(1)?.block_on(question(&data_dir)))
 }
 
 fn load(flags: &Flags) -> Result<Config, Exit> {

@@ -31,7 +31,7 @@ async fn take_back(app: &AppState, id: &str) -> Result<StoredTransaction, Refusa
         let stored = stored.ok_or_else(|| unknown(id))?;
         match stored.state {
             TransactionState::Cancelled => return Ok(stored),
-            TransactionState::Logged | TransactionState::Suspect => {}
+            TransactionState::Logged => {}
             decided => return Err(refuse(id, &format!("it is {}", word(decided)))),
         }
         match app.replication.cancel(stored.lane, stored.lsn).await {

@@ -9,6 +9,7 @@ mod jobs;
 mod legacy;
 mod mappings;
 mod metrics;
+mod poisoned;
 mod rebuild;
 mod reload;
 pub mod socket;
@@ -57,6 +58,9 @@ pub fn router(state: Operators) -> Router {
         .route("/admin/jobs/{id}", get(jobs::show).delete(jobs::cancel))
         .route("/admin/verify", post(jobs::verify))
         .route("/admin/rebuild", post(rebuild::rebuild))
+        .route("/admin/poisoned", get(poisoned::list))
+        .route("/admin/poisoned/{id}/discard", post(poisoned::discard))
+        .route("/admin/poisoned/{id}/force", post(poisoned::force))
         .route("/admin/{*path}", any(unknown_path))
         .with_state(state)
         .merge(Router::new().route("/metrics", get(metrics::metrics)).with_state(metered))

@@ -35,8 +35,10 @@ pub struct Status {
     pub instances: Vec<InstanceStatus>,
     /// Writes without a verdict.
     pub undecided_writes: usize,
-    /// Writes that were under way when an instance's writer died, by LSN.
+    /// Writes without a verdict that were under way when an instance died or stopped writing, by LSN.
     pub suspects: Vec<Lsn>,
+    /// Writes that were withdrawn because instances did not survive them, and are kept, by LSN.
+    pub poisoned: Vec<Lsn>,
     /// Reads that wait for an instance that has caught up.
     pub waiting_reads: usize,
     /// The first write without a verdict.
@@ -150,6 +152,7 @@ impl Status {
             undecided: 0,
             oldest_pending: None,
             suspects: Vec::new(),
+            poisoned: Vec::new(),
             waiting_reads: 0,
             oldest_undecided: None,
             moves: Vec::new(),
@@ -176,6 +179,7 @@ impl Status {
             timestamp: time::iso(SystemTime::now()),
             undecided_writes: view.undecided,
             suspects: view.suspects.clone(),
+            poisoned: view.poisoned.iter().map(|one| one.lsn).collect(),
             waiting_reads: view.waiting_reads,
             oldest_undecided: view.oldest_undecided,
             leader_moves: view.moves.iter().copied().collect(),

@@ -29,10 +29,8 @@ pub(super) struct Wait {
 struct Transaction {
     transaction_id: String,
     lsn: Lsn,
-    /// `logged`, `committed`, `rejected` or `cancelled`.
+    /// `logged`, `committed`, `rejected`, `cancelled` or `poisoned`.
     state: &'static str,
-    /// True where an instance stopped writing under it, which keeps it from others.
-    suspect: bool,
     method: String,
     path: String,
     /// ISO 8601.
@@ -93,7 +91,6 @@ async fn show(app: &AppState, stored: StoredTransaction) -> Transaction {
     Transaction {
         instances: instances.collect(),
         state: word(stored.state),
-        suspect: stored.state == TransactionState::Suspect,
         transaction_id: stored.id,
         lsn: stored.lsn,
         method: stored.method,
@@ -106,19 +103,22 @@ async fn show(app: &AppState, stored: StoredTransaction) -> Transaction {
 
 pub(super) fn word(state: TransactionState) -> &'static str {
     match state {
-        TransactionState::Logged | TransactionState::Suspect => "logged",
+        TransactionState::Logged => "logged",
         TransactionState::Committed => "committed",
         TransactionState::Rejected => "rejected",
         TransactionState::Cancelled => "cancelled",
+        TransactionState::Poisoned => "poisoned",
     }
 }
 
 /// Where a write stands that the core does not know any more, or, if just logged, not yet.
 fn finished(state: TransactionState) -> StateThere {
     match state {
-        TransactionState::Logged | TransactionState::Suspect => StateThere::Pending,
+        TransactionState::Logged => StateThere::Pending,
         TransactionState::Committed => StateThere::Applied,
-        TransactionState::Rejected | TransactionState::Cancelled => StateThere::Void,
+        TransactionState::Rejected | TransactionState::Cancelled | TransactionState::Poisoned => {
+            StateThere::Void
+        }
     }
 }
 
@@ -140,6 +140,7 @@ mod tests {
         assert_eq!(finished(TransactionState::Committed), StateThere::Applied);
         assert_eq!(finished(TransactionState::Rejected), StateThere::Void);
         assert_eq!(finished(TransactionState::Cancelled), StateThere::Void);
+        assert_eq!(finished(TransactionState::Poisoned), StateThere::Void);
         assert_eq!(finished(TransactionState::Logged), StateThere::Pending);
     }
 

@@ -60,6 +60,20 @@ pub enum Command {
     /// Show long work of the running process: what runs, how far it is, what came out
     #[command(after_help = PRECEDENCE)]
     Jobs(JobsArgs),
+
+    /// List the writes that were withdrawn because servers died or stopped writing under them
+    #[command(after_help = PRECEDENCE)]
+    Poisoned(PoisonedArgs),
+
+    /// Give up a withdrawn write for good: it is not kept any longer
+    #[command(after_help = PRECEDENCE)]
+    Discard(PoisonedIdArgs),
+
+    /// Send a withdrawn write again, as a new write, in spite of what happened under it
+    ///
+    /// If servers die under it again, it is withdrawn again.
+    #[command(after_help = PRECEDENCE)]
+    Force(PoisonedIdArgs),
 }
 
 /// Arguments of `serve`.
@@ -158,6 +172,30 @@ pub struct JobsArgs {
     /// Print JSON instead of text
     #[arg(long)]
     pub json: bool,
+}
+
+/// Arguments of `poisoned`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct PoisonedArgs {
+    /// Which process to ask: the one that runs on this data directory.
+    #[command(flatten)]
+    pub location: LocationArgs,
+
+    /// Print JSON instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `discard` and `force`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct PoisonedIdArgs {
+    /// The transaction id, or the number, that `isochrome poisoned` shows
+    #[arg(value_name = "ID")]
+    pub id: String,
+
+    /// Which process to ask: the one that runs on this data directory.
+    #[command(flatten)]
+    pub location: LocationArgs,
 }
 
 /// Where the configuration and the data are.

@@ -5,6 +5,7 @@ pub mod check;
 pub mod config;
 pub mod jobs;
 pub mod log;
+pub mod poisoned;
 pub mod rebuild;
 mod reload;
 pub mod serve;
@@ -19,8 +20,8 @@ use std::process::ExitCode;
 use clap::Parser;
 
 pub use args::{
-    CheckArgs, Cli, Command, ConfigArgs, JobsArgs, LocationArgs, RebuildArgs, ServeArgs, ServerArgs,
-    StatusArgs, VerifyArgs,
+    CheckArgs, Cli, Command, ConfigArgs, JobsArgs, LocationArgs, PoisonedArgs, PoisonedIdArgs, RebuildArgs,
+    ServeArgs, ServerArgs, StatusArgs, VerifyArgs,
 };
 
 /// How the process ends.

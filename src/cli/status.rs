@@ -71,8 +71,12 @@ fn text(status: &Value) -> String {
     }
     for suspect in status["suspects"].as_array().into_iter().flatten() {
         lines.push(format!(
-            "suspect write {suspect}: an instance's writer died under it; it goes nowhere else"
+            "suspect write {suspect}: an instance died or stopped writing under it; it is rehearsed before it is sent"
         ));
+    }
+    for poisoned in status["poisoned"].as_array().into_iter().flatten() {
+        lines
+            .push(format!("POISONED write {poisoned}: it was withdrawn and is kept; see isochrome poisoned"));
     }
     if let (Some(at), Some(summary)) =
         (status["verify"]["ended_at"].as_str(), status["verify"]["summary"].as_str())

@@ -98,6 +98,7 @@ impl Courier {
             bodies.push(self.body(*lsn).await?);
         }
         let body = join(kind, bodies).await?;
+        self.rehearse(delivery, kind, &body).await?;
         let reply = self.ask(delivery, Asked::Records, Method::POST, &records_path(id, kind), body).await;
         match reply {
             Ok(reply) => Ok(success(reply)),
@@ -255,11 +256,16 @@ pub(super) fn collection_path(id: Uuid) -> String {
 }
 
 pub(super) fn records_path(id: Uuid, kind: RecordKind) -> String {
+    records_under(&collection_path(id), kind)
+}
+
+/// The same under a collection's path.
+pub(super) fn records_under(collection: &str, kind: RecordKind) -> String {
     let operation = match kind {
         RecordKind::Add => "add",
         RecordKind::Upsert => "upsert",
         RecordKind::Update => "update",
         RecordKind::Delete => "delete",
     };
-    format!("{}/{operation}", collection_path(id))
+    format!("{collection}/{operation}")
 }

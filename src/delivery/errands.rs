@@ -26,6 +26,9 @@ impl Courier {
         id: Uuid,
     ) -> Result<DeliveryOutcome, Halt> {
         let to = records_path(id, RecordKind::Delete);
+        for piece in ids.chunks(DELETE_PIECE).filter(|_| delivery.rehearse) {
+            self.rehearse(delivery, RecordKind::Delete, &requests::delete_ids_body(piece).into()).await?;
+        }
         for piece in ids.chunks(DELETE_PIECE) {
             let body = requests::delete_ids_body(piece).into();
             self.ask(delivery, Asked::Records, Method::POST, &to, body).await?;

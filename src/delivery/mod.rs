@@ -8,6 +8,8 @@
 //! | `errands` | deliveries that take several requests: creates, drops, resolved deletes |
 //! | `hold` | lanes that stand still for a moment |
 //! | `rebuild` | the errands of a rebuild, and the store of what is to be copied |
+//! | `rehearsal` | what a suspect's request does to a scratch collection |
+//! | `poisoned` | withdrawn writes, and what an operator does with them |
 //! | `measure` | how large deliveries are and how long they take |
 //! | `start` | puts log, core, couriers and watches together |
 
@@ -17,5 +19,7 @@ pub mod handle;
 pub mod hold;
 pub mod measure;
 mod owner;
+pub mod poisoned;
 pub mod rebuild;
+mod rehearsal;
 pub mod start;

@@ -173,6 +173,10 @@ impl Owner {
             Action::Hurry => self.hurried = true,
             Action::Answer { lsn, reply } => self.answer(lsn, reply),
             Action::Cancelled { lsn } => self.cancelled(lsn, Ok(())),
+            Action::Withdrawn { lsn } => tracing::error!(
+                %lsn,
+                "a write was withdrawn: instances died or stopped writing under it; see `isochrome poisoned`"
+            ),
             Action::NotCancelled { lsn, why } => self.cancelled(lsn, Err(why)),
             Action::Catalog(change) => {
                 self.shared.catalog.write().unwrap_or_else(PoisonError::into_inner).apply(&change);

@@ -20,8 +20,8 @@ const RETRY_AFTER_S: u32 = 1;
 pub enum Code {
     /// A write is logged, and its outcome is open.
     Undecided,
-    /// An instance stopped writing under this write; its outcome is open.
-    Suspect,
+    /// The write was withdrawn because instances died or stopped writing under it.
+    Poisoned,
     /// The log cannot be written, and nothing was applied.
     LogUnavailable,
     /// Too much is under way.
@@ -60,7 +60,7 @@ impl Code {
     /// Every code, for those who count them.
     pub const ALL: [Self; 15] = [
         Self::Undecided,
-        Self::Suspect,
+        Self::Poisoned,
         Self::LogUnavailable,
         Self::Overloaded,
         Self::Stopping,
@@ -81,7 +81,7 @@ impl Code {
     pub fn word(self) -> &'static str {
         match self {
             Self::Undecided => "UNDECIDED",
-            Self::Suspect => "SUSPECT",
+            Self::Poisoned => "POISONED",
             Self::LogUnavailable => "LOG_UNAVAILABLE",
             Self::Overloaded => "OVERLOADED",
             Self::Stopping => "STOPPING",

@@ -125,7 +125,7 @@ impl Core {
 
 /// True for a drop in view of which a suspect before it was refused without being tried again.
 fn withdrew_others(lane: &LaneState, entry: &Pending) -> bool {
-    entry.is(&Op::DropCollection) && lane.at.iter().any(|at| at.tainted)
+    entry.is(&Op::DropCollection) && lane.is_tainted()
 }
 
 /// What the sender of a cancelled write is told.

@@ -13,6 +13,7 @@ use super::lane::LaneState;
 use super::leadership::Move;
 use super::pace::Pace;
 use super::pending::Pending;
+use super::poison::{Phase, Poisoned, Trials};
 use super::read::{Moved, WaitingRead};
 use super::rebuild::{Lost, Rebuilds};
 use super::schema::SchemaOrder;
@@ -70,6 +71,7 @@ pub(super) struct InstanceState {
     /// Proofs that were asked for.
     pub proofs: u64,
     pub in_flight: usize,
+    pub trials: Trials,
     /// Lanes that may have something to send, in turn.
     pub ready: VecDeque<Lane>,
     pub queued: BTreeSet<Lane>,
@@ -92,6 +94,12 @@ pub(super) struct InFlight {
     pub since_ms: u64,
     pub expected_ms: u64,
     pub records: u64,
+    /// The last entry that had been sent there before.
+    pub sent_before: Lsn,
+    /// It carries suspects, to be rehearsed first.
+    pub trial: Option<Phase>,
+    /// Its instance died, or stopped writing, while it was under way.
+    pub died: bool,
 }
 
 /// The core. See the module's documentation.
@@ -122,6 +130,8 @@ pub struct Core {
     pub(super) rebuilds: Rebuilds,
     /// The last entry of all.
     pub(super) last: Lsn,
+    /// Withdrawn writes that are kept.
+    pub(super) poisoned: BTreeMap<Lsn, Poisoned>,
     /// Lanes and instances to look at again at a time.
     pub(super) retries: BTreeSet<(u64, Lane)>,
     pub(super) dirty: BTreeSet<Lane>,
@@ -138,6 +148,7 @@ impl Core {
             availability: Availability::Down(DownReason::Refused),
             proofs: 0,
             in_flight: 0,
+            trials: Trials::default(),
             ready: VecDeque::new(),
             queued: BTreeSet::new(),
             following: Following::default(),
@@ -166,6 +177,7 @@ impl Core {
             holds: Holds::default(),
             rebuilds: Rebuilds::default(),
             last: Lsn(0),
+            poisoned: BTreeMap::new(),
             retries: BTreeSet::new(),
             dirty: BTreeSet::new(),
             actions: Vec::new(),
@@ -188,6 +200,7 @@ impl Core {
             Event::Cancel { lane, lsn } => self.cancel(&lane, lsn),
             Event::Hold { hold, lane, instances, for_ms } => self.hold(hold, lane, instances, for_ms),
             Event::Release { hold } => self.release(hold),
+            Event::Discard { lsn } => self.discard(lsn),
             Event::Note { record } => _ = self.record(record, Later::Nothing),
             Event::StateLost { instance, collection, detail } => self.lacks(instance, collection, detail),
             Event::Distrust { instance, collection, reason } => self.distrust(instance, collection, reason),
@@ -208,10 +221,6 @@ impl Core {
 
     pub(super) fn instance_ids(&self) -> impl Iterator<Item = InstanceId> + use<> {
         (0..self.settings.instances).filter_map(|index| u8::try_from(index).ok()).map(InstanceId)
-    }
-
-    pub(super) fn is_up(&self, instance: InstanceId) -> bool {
-        self.instances[instance.index()].availability == Availability::Up
     }
 
     pub(super) fn logged(&mut self, entry: LoggedEntry) {
@@ -238,31 +247,6 @@ impl Core {
             lane.others.push_back(lsn);
         }
         lane.entries.push_back(Pending::new(lsn, work, after));
-    }
-
-    fn instance_up(&mut self, instance: InstanceId, proof: u64) {
-        let state = &mut self.instances[instance.index()];
-        if state.lost.is_none() && proof >= state.proofs && state.availability != Availability::Up {
-            state.availability = Availability::Up;
-            self.touch_all_lanes();
-            self.moved.everything();
-        }
-    }
-
-    pub(super) fn instance_down(&mut self, instance: InstanceId, reason: DownReason) {
-        self.instances[instance.index()].availability = Availability::Down(reason);
-        if reason == DownReason::LostState {
-            self.board.distrust();
-            self.note_lost(instance, "it came back without what it had acknowledged");
-        }
-        self.touch_all_lanes();
-        self.moved.everything();
-    }
-
-    pub(super) fn touch_all_lanes(&mut self) {
-        let busy = self.lanes.iter().filter(|(_, lane)| !lane.entries.is_empty());
-        self.dirty.extend(busy.map(|(key, _)| key.clone()));
-        self.dirty.extend(self.rebuilds.lanes().cloned());
     }
 
     fn configured(&mut self, settings: &Settings) {
@@ -337,10 +321,15 @@ impl Core {
         let last = entries.last().copied().unwrap_or_default();
         at.handed = at.handed.max(last);
         at.rewound = at.rewound.max(rewound);
+        let sent_before = at.sent;
         at.sent = if reads_only { at.sent } else { at.sent.max(last) };
         let doubt = at.doubt;
+        let rehearse = lane.is_trial(&entries, &what);
         if !decided && !reads_only {
             lane.gather.ends(entries.len());
+        }
+        if rehearse {
+            self.trial_begins(instance, id);
         }
         let expected_ms = self.expected_ms(instance, &what, records);
         self.count_delivery(instance, decided, true);
@@ -355,6 +344,9 @@ impl Core {
                 since_ms: self.now_ms,
                 expected_ms,
                 records,
+                sent_before,
+                trial: rehearse.then_some(Phase::Whole),
+                died: false,
             },
         );
         let home = match (&what, key) {
@@ -370,6 +362,7 @@ impl Core {
             entries,
             what,
             doubt,
+            rehearse,
             probe_dimension: probe,
             home,
         }));

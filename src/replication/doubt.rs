@@ -1,38 +1,47 @@
-//! Deliveries without a definite answer, and writes that an instance does not survive.
+//! Deliveries without a definite answer.
 
 use super::core::{Core, InFlight};
-use super::durable::Later;
 use super::event::What;
 use super::pending::Pending;
-use crate::wal::record::{Answer, Lane, Lsn, Record};
+use crate::chroma::ids::InstanceId;
+use crate::wal::record::{Answer, Lane, Lsn};
 
 /// Indefinite answers after which a write counts as a suspect.
 const SUSPECT_AFTER: u8 = 3;
 
 impl Core {
-    pub(super) fn in_doubt(&mut self, ended: &InFlight, detail: String, answer: Option<Answer>) {
+    pub(super) fn in_doubt(&mut self, ended: InFlight, detail: String, answer: Option<Answer>) {
+        let instance = ended.instance;
+        self.note_doubt(&ended);
+        if let Some(answer) = answer {
+            // Schema entries can't poison a writer; Chroma answers some of them 500 while its database is locked.
+            if matches!(ended.what, What::Records { .. } | What::DeleteIds { .. }) {
+                self.count_failure(&ended, &answer);
+            }
+            self.back_off(&ended);
+        }
+        self.unanswered(ended);
+        self.recheck(instance, detail);
+    }
+
+    /// What was sent last may have been executed.
+    pub(super) fn note_doubt(&mut self, ended: &InFlight) {
         let reads_only = ended.what.is_reading();
         if let Some(lane) = self.lanes.get_mut(&ended.lane)
             && !reads_only
         {
             lane.at[ended.instance.index()].doubt = true;
         }
-        if let Some(answer) = answer {
-            // Schema entries can't poison a writer; Chroma answers some of them 500 while its database is locked.
-            if matches!(ended.what, What::Records { .. } | What::DeleteIds { .. }) {
-                self.count_failure(ended, &answer);
-            }
-            self.back_off(ended);
-        }
-        self.recheck(ended.instance, detail);
     }
 
-    /// The catalog decides an entry. A suspect is refused without being tried again, and its instance may hold it.
-    pub(super) fn taint(&mut self, key: &Lane, lsn: Lsn) {
-        if let Some(lane) = self.lanes.get_mut(key)
-            && let Some(suspected) = lane.entry(lsn).and_then(Pending::suspect)
-        {
-            lane.at[suspected.index()].tainted = true;
+    /// The catalog decides an entry. A suspect is refused without being tried again, and whoever was sent it may hold it;
+    /// and so is whatever waits for a copy that bears no write.
+    pub(super) fn taint(&mut self, key: &Lane, instance: InstanceId, lsn: Lsn) {
+        let blocked = self.holds_poison(key, instance);
+        let Some(lane) = self.lanes.get_mut(key) else { return };
+        lane.at[instance.index()].tainted |= blocked;
+        if lane.entry(lsn).is_some_and(Pending::is_on_trial) {
+            lane.at.iter_mut().filter(|at| at.sent >= lsn).for_each(|at| at.tainted = true);
         }
     }
 
@@ -48,27 +57,7 @@ impl Core {
             }
         }
         if counts.iter().any(|count| *count >= SUSPECT_AFTER) {
-            self.suspect(ended, answer);
-        }
-    }
-
-    pub(super) fn suspect(&mut self, ended: &InFlight, answer: &Answer) {
-        let Some(lane) = self.lanes.get_mut(&ended.lane) else {
-            return;
-        };
-        lane.at[ended.instance.index()].doubt = true;
-        let mut suspects = Vec::new();
-        for lsn in &ended.entries {
-            let entry = lane.entry_mut(*lsn).filter(|entry| !entry.is_decided() && entry.suspect().is_none());
-            if let Some(entry) = entry {
-                entry.set_suspect(ended.instance);
-                suspects.push(*lsn);
-            }
-        }
-        lane.suspects.extend(&suspects);
-        for lsn in suspects {
-            let record = Record::Suspect { lsn, instance: ended.instance, answer: answer.clone() };
-            self.record(record, Later::Suspect { lsn, answer: answer.clone() });
+            self.bad_end(ended, Some(answer));
         }
     }
 }

@@ -8,7 +8,7 @@ use super::pending::Effect;
 use crate::catalog::change::CatalogChange;
 use crate::chroma::ids::InstanceId;
 use crate::wal::record::rebuild::RebuildStep;
-use crate::wal::record::{Answer, Lane, Lsn, Op, Record, Verdict};
+use crate::wal::record::{Lane, Lsn, Op, Record, Verdict};
 
 /// What waits for a record.
 #[derive(Clone, Debug)]
@@ -16,7 +16,7 @@ pub(super) enum Later {
     Nothing,
     Outcome { lane: Lane, instance: InstanceId, decided: Vec<Lsn>, changes: Vec<CatalogChange> },
     Resolved { lane: Lane, lsn: Lsn, ids: Vec<String> },
-    Suspect { lsn: Lsn, answer: Answer },
+    Discarded { lsn: Lsn },
     Divergent { lane: Lane, instance: InstanceId },
     Rebuild { lane: Lane, instance: InstanceId, step: RebuildStep },
     Lost { instance: InstanceId, reason: String },
@@ -84,11 +84,7 @@ impl Core {
             }
             Later::Rebuild { lane, instance, step } => self.step_durable(&lane, instance, &step),
             Later::Lost { instance, reason } => self.lost_durable(instance, &reason),
-            Later::Suspect { lsn, answer } => {
-                if self.waiting.remove(lsn) {
-                    self.actions.push(Action::Answer { lsn, reply: Reply::Suspect(answer) });
-                }
-            }
+            Later::Discarded { lsn } => self.discarded(lsn),
         }
     }
 
@@ -111,6 +107,10 @@ impl Core {
         };
         let void = entry.effect() == Effect::Void;
         let cancelled = matches!(verdict, Verdict::Cancelled(_));
+        let poisoned = matches!(verdict, Verdict::Poisoned(_));
+        if poisoned {
+            self.actions.push(Action::Withdrawn { lsn });
+        }
         if cancelled {
             self.actions.push(Action::Cancelled { lsn });
         } else {
@@ -129,7 +129,11 @@ impl Core {
         if self.settings.acknowledge_all && committed {
             self.waiting.committed(lsn, answer);
         } else if self.waiting.remove(lsn) {
-            let reply = if cancelled { Reply::Cancelled(answer) } else { Reply::Verdict(answer) };
+            let reply = match (cancelled, poisoned) {
+                (true, _) => Reply::Cancelled(answer),
+                (_, true) => Reply::Poisoned(answer),
+                _ => Reply::Verdict(answer),
+            };
             self.actions.push(Action::Answer { lsn, reply });
         }
     }

@@ -10,7 +10,7 @@ pub use crate::instances::reason::DownReason;
 use crate::wal::record::{Answer, EntryHead, Lane, Lsn, Record, RecordKind};
 
 /// Names a delivery while it is under way. Never reused within a process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DeliveryId(pub u64);
 
 /// Names a read while it asks for an instance. Chosen by the shell.
@@ -43,6 +43,8 @@ pub enum Event {
     Hold { hold: HoldId, lane: Lane, instances: Vec<InstanceId>, for_ms: u64 },
     /// A hold is not needed any more.
     Release { hold: HoldId },
+    /// An operator gives up a poisoned write: it is kept no longer.
+    Discard { lsn: Lsn },
     /// Something that is to be made durable and changes nothing here.
     Note { record: Record },
     /// An instance does not know, in answer to a read, a collection that the catalog says lives there.
@@ -108,6 +110,8 @@ pub enum Action {
     Answer { lsn: Lsn, reply: Reply },
     /// A write is cancelled, durably.
     Cancelled { lsn: Lsn },
+    /// A write was withdrawn as poison, durably.
+    Withdrawn { lsn: Lsn },
     /// A write can't be cancelled.
     NotCancelled { lsn: Lsn, why: NotCancelled },
     /// The lane stands still on the instances of the hold, which have applied everything up to the position.
@@ -166,8 +170,8 @@ pub enum Reply {
     Cancelled(Answer),
     /// Logged, undecided, will be applied.
     Unknown,
-    /// The instance's writer died under it; its fate is unknown.
-    Suspect(Answer),
+    /// Withdrawn as poison, by verdict.
+    Poisoned(Answer),
 }
 
 /// One delivery: the entries it carries and what is to be sent.
@@ -181,6 +185,9 @@ pub struct Delivery {
     pub what: What,
     /// True where an earlier try at this instance may have been executed.
     pub doubt: bool,
+    /// True for suspects: the request goes to a scratch collection first, and only if the instance bears it there to
+    /// the collection itself. Nothing else is under way at the instance meanwhile.
+    pub rehearse: bool,
     /// True where a rejection may have fixed the dimension of a collection that has none, so that it must be read.
     pub probe_dimension: bool,
     /// Tenant and database of the collection, where its description is to be read: a description is only given
@@ -306,6 +313,10 @@ pub enum DeliveryOutcome {
     TaskGone { detail: String },
     /// The instance's writer is dead.
     DeadWriter { answer: Answer },
+    /// It ended in the rehearsal, and nothing was sent to the collection itself. `answer` where the instance was shown
+    /// to write before the request and not after it, or takes other writes and not this one; `None` where the
+    /// connection was lost.
+    Rehearsal { detail: String, answer: Option<Answer> },
     /// Sent, and no definite answer. `answer` where the instance gave an indefinite one, `None` where the
     /// connection was lost.
     Doubt { detail: String, answer: Option<Answer> },

@@ -22,7 +22,9 @@ impl Core {
             }
             lane.entries.pop_front();
             lane.finished = lsn;
-            lsns.push(lsn);
+            if !self.poisoned.get(&lsn).is_some_and(|poisoned| poisoned.kept) {
+                lsns.push(lsn);
+            }
             self.accepted.forget(lsn);
         }
         lane.ages.forget(lane.finished);

@@ -44,6 +44,9 @@ impl Core {
     /// Sends as much as the instance may have under way, lane by lane in turn.
     pub(super) fn pump(&mut self, instance: InstanceId) {
         while self.instances[instance.index()].in_flight < self.settings.max_in_flight {
+            if self.awaits_trial(instance) {
+                return;
+            }
             let Some((key, in_turn)) = self.next_ready(instance) else {
                 return;
             };
@@ -54,10 +57,12 @@ impl Core {
                     self.applied(&key, instance, upto, Vec::new(), changes);
                 }
                 Step::Decide { lsn, verdict, changes } => {
-                    self.taint(&key, lsn);
+                    self.taint(&key, instance, lsn);
                     self.decide_here(&key, instance, lsn, verdict, changes);
                 }
                 Step::Send { decided: true, .. } if !in_turn && self.holds_back(&key, instance) => {}
+                Step::Send { entries, what, .. } if self.waits_for_trial(&key, instance, &entries, &what) => {
+                }
                 Step::Send { entries, what, probe_dimension, .. } => {
                     self.deliver(&key, instance, entries, what, probe_dimension);
                 }
@@ -75,6 +80,9 @@ impl Core {
     fn next_ready(&mut self, instance: InstanceId) -> Option<(Lane, bool)> {
         let may_follow = self.may_follow(instance);
         let state = &mut self.instances[instance.index()];
+        if let Some(key) = state.trials.next.take() {
+            return Some((key, true));
+        }
         // What it decides itself does not keep it from following.
         if state.following.in_flight == 0
             && let Some(key) = state.following.next()

@@ -9,7 +9,7 @@ use super::pending::{Effect, Pending};
 use super::queue::Queue;
 use super::rebuild::Rebuild;
 use crate::chroma::ids::InstanceId;
-use crate::wal::record::Lsn;
+use crate::wal::record::{Lsn, Op};
 
 /// Where one instance stands in a lane.
 #[derive(Clone, Debug, Default)]
@@ -108,7 +108,7 @@ pub struct LaneState {
     pub others: VecDeque<Lsn>,
     /// Those of them that are void everywhere, by durable verdict.
     pub voids: VecDeque<Lsn>,
-    /// Those of them that were under way when an instance's writer died.
+    /// Those of them that were under way when an instance died or stopped writing.
     pub suspects: BTreeSet<Lsn>,
     pub at: Vec<LaneAt>,
     pub leader: InstanceId,
@@ -167,6 +167,18 @@ impl LaneState {
     pub fn entry_mut(&mut self, lsn: Lsn) -> Option<&mut Pending> {
         let index = self.position_of(lsn)?;
         self.entries.get_mut(index)
+    }
+
+    /// True where a drop waits behind a position: whatever is undecided in between can be refused.
+    #[must_use]
+    pub fn is_dropped_after(&self, position: Lsn) -> bool {
+        self.others_after(position).any(|other| other.is(&Op::DropCollection) && !other.is_cancelled())
+    }
+
+    /// True where an instance may hold a suspect that was refused because of the drop behind it.
+    #[must_use]
+    pub fn is_tainted(&self) -> bool {
+        self.at.iter().any(|at| at.tainted)
     }
 
     /// The entries after a position that are no record writes.

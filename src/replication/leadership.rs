@@ -21,14 +21,11 @@ pub enum Move {
     Slow,
     /// Back to the preferred instance.
     Return,
-    /// To the one instance that had got a suspect.
-    ToSuspected,
 }
 
 impl Move {
     /// The words that operators see, in the order above.
-    pub const WORDS: [&'static str; Self::ToSuspected as usize + 1] =
-        ["failover", "slow", "return", "suspect"];
+    pub const WORDS: [&'static str; Self::Return as usize + 1] = ["failover", "slow", "return"];
 }
 
 impl Core {
@@ -40,15 +37,7 @@ impl Core {
     /// Gives the lane another leader where its leader is down or divergent and another one is able.
     pub(super) fn elect(&mut self, key: &Lane) {
         let Some(lane) = self.lanes.get(key) else { return };
-        // A suspect goes nowhere else, so the instance that it was sent to decides it once it can write again.
         let first_undecided = lane.entries.get(lane.index_after(lane.decided));
-        if let Some(suspected) = first_undecided.and_then(Pending::suspect)
-            && self.is_up(suspected)
-            && lane.at[suspected.index()].divergent.is_none()
-        {
-            self.lead(key, suspected, Move::ToSuspected);
-            return;
-        }
         let down = matches!(self.instances[lane.leader.index()].availability, Availability::Down(_));
         let unable = |instance: InstanceId| {
             lane.at[instance.index()].divergent.is_some()

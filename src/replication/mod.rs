@@ -8,6 +8,7 @@
 //! | --- | --- |
 //! | `event` | the words between the core and its shell |
 //! | `core` | dispatch, and upkeep after every event |
+//! | `availability` | instances come and go |
 //! | `lane` | one lane: its entries, and where each instance stands in it |
 //! | `pending` | one entry, small |
 //! | `queue` | many of them |
@@ -17,7 +18,8 @@
 //! | `gather` | a leader's pause for the senders that it has just answered |
 //! | `pace` | how long a request of so many records takes |
 //! | `outcome` | what the end of a delivery means |
-//! | `doubt` | deliveries without a definite answer, and suspects |
+//! | `doubt` | deliveries without a definite answer |
+//! | `poison` | writes that an instance does not survive: suspects, their trials, and those that are withdrawn |
 //! | `consequence` | what a schema entry changes in the catalog |
 //! | `durable` | what happens once a record is on disk: verdicts, answers |
 //! | `finish` | entries that nobody needs any more |
@@ -35,6 +37,7 @@
 //! | `recover` | the core after a restart |
 //! | `check` | the invariants, asserted after every event |
 
+mod availability;
 pub mod board;
 mod cancel;
 mod check;
@@ -53,6 +56,7 @@ mod leadership;
 mod outcome;
 mod pace;
 pub mod pending;
+mod poison;
 mod publish;
 mod queue;
 mod read;

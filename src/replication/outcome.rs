@@ -28,6 +28,7 @@ impl Core {
         };
         let at = &mut lane.at[instance.index()];
         at.in_flight = None;
+        self.trial_ended(instance, id);
         if self.instances[instance.index()].lost.is_some() {
             return self.heal_lost();
         }
@@ -43,6 +44,9 @@ impl Core {
             DeliveryOutcome::Rejected { answer, dimension } => self.rejected(&ended, answer, dimension),
             DeliveryOutcome::StateLost { detail } => self.lost_state(&ended.lane, instance, detail),
             DeliveryOutcome::NotExecuted { detail, refused } => {
+                if matches!(ended.what, What::Records { .. }) {
+                    self.untouched(&ended);
+                }
                 if refused {
                     self.recheck(instance, detail);
                 } else {
@@ -50,10 +54,12 @@ impl Core {
                 }
             }
             DeliveryOutcome::DeadWriter { answer } => {
-                self.suspect(&ended, &answer);
+                self.note_doubt(&ended);
+                self.bad_end(&ended, Some(&answer));
                 self.recheck(instance, "its writer is dead".to_owned());
             }
-            DeliveryOutcome::Doubt { detail, answer } => self.in_doubt(&ended, detail, answer),
+            DeliveryOutcome::Rehearsal { detail, answer } => self.rehearsal_ended(ended, detail, answer),
+            DeliveryOutcome::Doubt { detail, answer } => self.in_doubt(ended, detail, answer),
             DeliveryOutcome::Listed { .. }
             | DeliveryOutcome::Chunk { .. }
             | DeliveryOutcome::Digest(_)
@@ -248,7 +254,7 @@ impl Core {
 
 fn was_refused(lane: &LaneState, lsn: Lsn) -> bool {
     let ruling = lane.entry(lsn).and_then(Pending::ruling);
-    matches!(ruling, Some(Ruling::Refused | Ruling::FixesDimension(_)))
+    matches!(ruling, Some(Ruling::Refused | Ruling::FixesDimension(_) | Ruling::Poisoned))
 }
 
 fn undecided(lane: &LaneState, entries: &[Lsn]) -> Vec<Lsn> {

@@ -24,6 +24,7 @@ struct Rare {
     resolved: Option<Arc<Vec<String>>>,
     resolving: bool,
     suspect: Option<InstanceId>,
+    alone: bool,
     failures: u8,
     moved: bool,
 }
@@ -112,7 +113,9 @@ impl Pending {
         match self.standing {
             Standing::Undecided | Standing::Reached => Effect::Undecided,
             Standing::Durable(Ruling::Committed) => Effect::Apply,
-            Standing::Durable(Ruling::Unchanged | Ruling::Refused | Ruling::Cancelled) => Effect::Void,
+            Standing::Durable(Ruling::Unchanged | Ruling::Refused | Ruling::Cancelled | Ruling::Poisoned) => {
+                Effect::Void
+            }
             Standing::Durable(Ruling::FixesDimension(dimension)) => Effect::FixDimension(dimension),
         }
     }
@@ -188,15 +191,33 @@ impl Pending {
         self.rare().resolving = true;
     }
 
-    /// Sent to this instance when its writer died; goes alone, and nowhere else.
+    /// It was under way at this instance when that died or stopped writing.
     #[must_use]
     pub fn suspect(&self) -> Option<InstanceId> {
         self.rare.as_ref()?.suspect
     }
 
-    /// It was sent to this instance when its writer died.
+    /// It was under way at this instance when that died or stopped writing.
     pub fn set_suspect(&mut self, instance: InstanceId) {
-        self.rare().suspect = Some(instance);
+        let rare = self.rare();
+        (rare.suspect, rare.failures) = (Some(instance), 0);
+    }
+
+    /// True for a suspect without a verdict: it is rehearsed before it is sent.
+    #[must_use]
+    pub fn is_on_trial(&self) -> bool {
+        !self.is_decided() && self.suspect().is_some()
+    }
+
+    /// True where its trial is shared with no other suspect.
+    #[must_use]
+    pub fn is_tried_alone(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.alone)
+    }
+
+    /// A trial that it shared ended badly.
+    pub fn try_alone(&mut self) {
+        self.rare().alone = true;
     }
 
     /// Counts an indefinite answer; gives how many there were.

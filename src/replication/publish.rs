@@ -49,7 +49,8 @@ impl Core {
     /// The instances on which the collection can be asked for.
     fn holders(&self, id: CollectionId) -> Instances {
         let known = self.catalog.known(id).into_iter();
-        known.flat_map(|known| known.real_ids.keys().copied()).collect()
+        let holders = known.flat_map(|known| known.real_ids.keys().copied());
+        holders.filter(|instance| !self.holds_poison(&Lane::Collection(id), *instance)).collect()
     }
 }
 

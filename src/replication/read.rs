@@ -131,6 +131,9 @@ impl Core {
         match scope {
             ReadScope::Constant => Suitability::Quiet,
             ReadScope::Collection { id, .. } if self.is_missing(*id, instance) => Suitability::Behind,
+            ReadScope::Collection { id, .. } if self.holds_poison(&Lane::Collection(*id), instance) => {
+                Suitability::Behind
+            }
             ReadScope::Collection { id, ids } => match self.lanes.get(&Lane::Collection(*id)) {
                 Some(lane) => self.suitability_in(lane, level, instance, sight(ids.as_deref(), false)),
                 None => Suitability::Quiet,

@@ -361,8 +361,11 @@ impl Core {
             RebuildStep::Copied => self.go_to(key, target, Phase::Following),
             RebuildStep::Ended { .. } => {
                 self.forget_rebuild(key, target);
+                self.bears_again(key, target);
                 if let Some(lane) = self.lanes.get_mut(key) {
                     let at = &mut lane.at[target.index()];
+                    // The copy got nothing else, and shows less than the old one did.
+                    (at.sent, at.rewound) = (at.applied, at.rewound.max(at.seen));
                     (at.divergent, at.tainted, at.doubt, at.failures) = (None, false, false, 0);
                     at.saved(self.recorded_durable);
                 }

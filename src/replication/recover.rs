@@ -59,9 +59,13 @@ impl Core {
                 continue;
             }
             core.accepted.recovered(lsn);
+            let suspect = recovery.suspects.get(&lsn).copied();
+            if let (Some(Ruling::Poisoned), Some(instance)) = (ruling, suspect) {
+                core.recover_poisoned(lsn, (*key).clone(), instance);
+            }
             core.append(lsn, &key, work);
             let Some(lane) = core.lanes.get_mut(&*key) else { continue };
-            lane.recover_last(ruling, recovery.resolved.remove(&lsn), recovery.suspects.get(&lsn).copied());
+            lane.recover_last(ruling, recovery.resolved.remove(&lsn), suspect);
         }
         core.diverge_again(recovery.divergent, &recovery.positions, &recovery.rebuilds);
         core.schema.names_unknown = false;
@@ -146,7 +150,8 @@ impl LaneState {
         if let Some(suspected) = suspect {
             entry.set_suspect(suspected);
             self.suspects.insert(lsn);
-            self.at[suspected.index()].tainted |= void;
+            let refused = void && ruling != Some(Ruling::Poisoned);
+            self.at[suspected.index()].tainted |= refused;
         }
         if void {
             self.note_void(lsn);

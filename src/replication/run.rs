@@ -15,7 +15,7 @@ impl Core {
         let Some(write) = first.records() else {
             return entries;
         };
-        if first.suspect().is_some() || !joinable(write, lane.dimension) {
+        if first.is_tried_alone() || !joinable(write, lane.dimension) {
             return entries;
         }
         let at = &lane.at[instance.index()];
@@ -32,7 +32,8 @@ impl Core {
             }
             let Some(next) = entry.records().filter(|_| !at.stops_before(entry.lsn)) else { break };
             let alike = next.kind == write.kind
-                && entry.suspect().is_none()
+                && entry.is_on_trial() == first.is_on_trial()
+                && !entry.is_tried_alone()
                 && entry.effect() == first.effect()
                 && entry.is_decided() == first.is_decided()
                 && joinable(next, lane.dimension);

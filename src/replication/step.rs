@@ -10,6 +10,7 @@ use crate::catalog::change::CatalogChange;
 use crate::chroma::error::{ApiError, CHROMA};
 use crate::chroma::ids::{CollectionId, InstanceId};
 use crate::chroma::rewrite::deleted_body;
+use crate::wal::record::brief::Ruling;
 use crate::wal::record::{Answer, Lane, Lsn, Op, Verdict};
 
 /// An instance's next step in a lane.
@@ -86,6 +87,11 @@ impl Core {
         if lane.at[instance.index()].stops_before(entry.lsn) {
             return Step::Wait;
         }
+        let drops = || entry.is(&Op::DropCollection) || lane.is_dropped_after(entry.lsn);
+        let ends = || lane.dropped_at.is_some() || drops();
+        if self.holds_poison(key, instance) && !ends() {
+            return Step::Wait;
+        }
         if !self.may_go(lane, entry, instance) {
             self.hurry();
             return Step::Wait;
@@ -108,7 +114,9 @@ impl Core {
     fn may_go(&self, lane: &LaneState, entry: &Pending, instance: InstanceId) -> bool {
         let at = &lane.at[instance.index()];
         let unsaved = lane.index_after(at.applied_durable)..lane.index_after(at.applied);
-        if lane.entries.range(unsaved).any(|earlier| entry.conflicts(earlier)) {
+        // A withdrawal that a crash forgets would be tried again, after what went past it.
+        let bars = |earlier: &Pending| entry.conflicts(earlier) || earlier.ruling() == Some(Ruling::Poisoned);
+        if lane.entries.range(unsaved).any(bars) {
             return false;
         }
         // Of entries that were given up there, nobody knows any more who comes after them.
@@ -159,17 +167,11 @@ impl Core {
 
     /// The leader's step for an undecided entry.
     fn decide(&self, key: &Lane, lane: &LaneState, entry: &Pending, instance: InstanceId) -> Step {
-        if let Some(suspected) = entry.suspect() {
-            let dropped_later = lane
-                .others_after(entry.lsn)
-                .any(|other| other.is(&Op::DropCollection) && !other.is_cancelled());
-            return match key {
-                Lane::Collection(id) if dropped_later => {
-                    Step::refuse(entry, &ApiError::collection_id_not_found(id.uuid()))
-                }
-                _ if suspected != instance => Step::Wait,
-                _ => self.request(key, lane, entry, instance),
-            };
+        if let Lane::Collection(id) = key
+            && (entry.is_on_trial() || lane.is_tainted() || self.holds_poison(key, instance))
+            && lane.is_dropped_after(entry.lsn)
+        {
+            return Step::refuse(entry, &ApiError::collection_id_not_found(id.uuid()));
         }
         if let Lane::Collection(id) = key
             && lane.dropped_at.is_some_and(|dropped| dropped < entry.lsn)
@@ -177,6 +179,10 @@ impl Core {
             return Step::refuse(entry, &self.gone(*id, entry));
         }
         match entry.other() {
+            // Nobody may be able to try it: the copies of either may be untrusted.
+            Some(Op::ModifyCollection { .. }) if self.lacks_existing(key, entry, instance) => {
+                Step::refuse(entry, &ApiError::rename_taken())
+            }
             // Another instance decides it, as soon as one is able to.
             Some(_) if self.lacks_existing(key, entry, instance) => Step::Wait,
             Some(Op::CreateCollection { tenant, database, name, get_or_create }) => self

@@ -6,6 +6,7 @@ use super::core::{Availability, Core};
 use super::lane::LaneState;
 use super::leadership::Move;
 use super::pending::Effect;
+use super::poison::Poisoned;
 use super::rebuild::RebuildView;
 use crate::chroma::ids::{CollectionId, InstanceId};
 use crate::wal::record::{Lane, Lsn, Op};
@@ -40,6 +41,19 @@ pub struct InstanceView {
     pub leads: usize,
 }
 
+/// A withdrawn write that is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PoisonedView {
+    pub lsn: Lsn,
+    /// The lane in words.
+    pub lane: String,
+    /// The last instance that died, or stopped writing, under the write itself.
+    pub instance: InstanceId,
+    /// That instance is the last one that has the collection, which takes nothing and is not read until it is dropped,
+    /// or the write is discarded.
+    pub blocks: bool,
+}
+
 /// The whole at a moment.
 #[derive(Clone, Debug, Serialize)]
 pub struct CoreView {
@@ -49,8 +63,10 @@ pub struct CoreView {
     /// Writes without a verdict.
     pub undecided: usize,
     pub oldest_pending: Option<Lsn>,
-    /// Writes that were under way when an instance's writer died.
+    /// Writes without a verdict that were under way when an instance died or stopped writing.
     pub suspects: Vec<Lsn>,
+    /// Writes that were withdrawn because instances did not survive them, and are kept.
+    pub poisoned: Vec<PoisonedView>,
     pub waiting_reads: usize,
     /// Everything before it has its verdict; `None` where nothing is undecided.
     pub oldest_undecided: Option<Lsn>,
@@ -68,10 +84,21 @@ impl Core {
             undecided: self.lanes.values().map(LaneState::undecided).sum(),
             oldest_pending: self.lanes.values().filter_map(|lane| Some(lane.entries.front()?.lsn)).min(),
             suspects: self.lanes.values().flat_map(LaneState::undecided_suspects).collect(),
+            poisoned: self.poisoned_view(),
             waiting_reads: self.reads.len(),
             oldest_undecided: self.lanes.values().filter_map(LaneState::oldest_undecided).min(),
             moves: Move::WORDS.into_iter().zip(self.moves).collect(),
         }
+    }
+
+    fn poisoned_view(&self) -> Vec<PoisonedView> {
+        let view = |(lsn, poisoned): (&Lsn, &Poisoned)| {
+            let Poisoned { lane, instance, .. } = poisoned;
+            let lives = matches!(lane, Lane::Collection(id) if self.catalog.living(*id).is_some());
+            let blocks = lives && self.holds_poison(lane, *instance);
+            PoisonedView { lsn: *lsn, lane: format!("{lane:?}"), instance: *instance, blocks }
+        };
+        self.poisoned.iter().filter(|(_, poisoned)| poisoned.kept).map(view).collect()
     }
 
     fn instance_view(&self, instance: InstanceId) -> InstanceView {

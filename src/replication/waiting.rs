@@ -103,16 +103,13 @@ impl Core {
     }
 
     fn can_decide(&self, lsn: Lsn) -> bool {
-        let lane = self.lane_waited_for(lsn);
-        lane.is_none_or(|lane| self.is_up(lane.leader) && !blocked_by_suspect(lane, lsn))
+        let Some(since) = self.waiting.since.get(&lsn) else { return true };
+        let Some(lane) = self.lanes.get(&since.lane) else { return true };
+        self.is_up(lane.leader) && !self.holds_poison(&since.lane, lane.leader)
     }
 
     /// The lane of a write whose sender waits, unless nothing is left of it.
     fn lane_waited_for(&self, lsn: Lsn) -> Option<&LaneState> {
         self.lanes.get(&self.waiting.since.get(&lsn)?.lane)
     }
-}
-
-fn blocked_by_suspect(lane: &LaneState, lsn: Lsn) -> bool {
-    lane.undecided_suspects().next().is_some_and(|first| first <= lsn)
 }

@@ -5,16 +5,14 @@ use std::sync::Mutex;
 
 use super::error::LogError;
 use super::lock_unpoisoned;
-use super::record::{Answer, Lsn, Record};
+use super::record::{Answer, Lsn, Record, Verdict};
 use super::state::{StoredTransaction, TransactionState};
 
 /// What became of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Answered {
-    /// The record that told it.
-    seq: u64,
     state: TransactionState,
-    decided_ms: Option<u64>,
+    decided_ms: u64,
     answer: Answer,
 }
 
@@ -48,30 +46,20 @@ impl Fresh {
             }
             Record::Outcome(outcome) => {
                 for decision in &outcome.decisions {
-                    let state = TransactionState::of(&decision.verdict);
-                    self.answer(seq, decision.lsn, state, Some(at_ms), decision.verdict.answer());
+                    self.answer(seq, decision.lsn, at_ms, &decision.verdict);
                 }
-            }
-            Record::Suspect { lsn, answer, .. } => {
-                self.answer(seq, *lsn, TransactionState::Suspect, None, answer);
             }
             _ => {}
         }
     }
 
-    fn answer(
-        &mut self,
-        seq: u64,
-        lsn: Lsn,
-        state: TransactionState,
-        decided_ms: Option<u64>,
-        answer: &Answer,
-    ) {
-        if self.answered.get(&lsn).is_some_and(|known| known.decided_ms.is_some()) {
+    fn answer(&mut self, seq: u64, lsn: Lsn, decided_ms: u64, verdict: &Verdict) {
+        if self.answered.contains_key(&lsn) {
             return;
         }
         self.noted.push_back((seq, Noted::Answered(lsn)));
-        self.answered.insert(lsn, Answered { seq, state, decided_ms, answer: answer.clone() });
+        let (state, answer) = (TransactionState::of(verdict), verdict.answer().clone());
+        self.answered.insert(lsn, Answered { state, decided_ms, answer });
     }
 
     /// A transaction logged after the checkpoint, as far as it has come.
@@ -88,7 +76,7 @@ impl Fresh {
             && let Some(answered) = self.answered.get(&transaction.lsn)
         {
             transaction.state = answered.state;
-            transaction.decided_ms = answered.decided_ms;
+            transaction.decided_ms = Some(answered.decided_ms);
             transaction.answer = Some(answered.answer.clone());
         }
     }
@@ -98,12 +86,7 @@ impl Fresh {
         while self.noted.front().is_some_and(|(seq, _)| *seq <= covered_seq) {
             match self.noted.pop_front() {
                 Some((_, Noted::Logged(id))) => drop(self.logged.remove(&id)),
-                // A suspicion that is covered may have been followed by a verdict that is not.
-                Some((_, Noted::Answered(lsn))) => {
-                    if self.answered.get(&lsn).is_some_and(|known| known.seq <= covered_seq) {
-                        self.answered.remove(&lsn);
-                    }
-                }
+                Some((_, Noted::Answered(lsn))) => drop(self.answered.remove(&lsn)),
                 None => break,
             }
         }

@@ -17,7 +17,7 @@ use super::open::{self, Opened, Recovered, Setup};
 use super::placement;
 use super::queue::{Admission, Item, NewEntry};
 use super::readers;
-use super::record::{Body, Lsn, Record};
+use super::record::{Body, EntryHead, Lsn, Record};
 use super::segment::SegmentEngine;
 use super::shared::Shared;
 use super::state::{self, StoredTransaction};
@@ -188,6 +188,15 @@ impl Wal {
     pub fn accepted_ms(&self, lsn: Lsn) -> Result<u64, LogError> {
         let Place { segment, seq } = self.place(lsn)?;
         self.shared.readers.with(segment, |conn| readers::accepted_ms(conn, segment, seq))
+    }
+
+    /// Everything of an unfinished entry but its body. Read back from the files. Blocks briefly.
+    ///
+    /// # Errors
+    /// As [`body`](Self::body).
+    pub fn head(&self, lsn: Lsn) -> Result<EntryHead, LogError> {
+        let Place { segment, seq } = self.place(lsn)?;
+        self.shared.readers.with(segment, |conn| readers::head(conn, segment, seq))
     }
 
     fn place(&self, lsn: Lsn) -> Result<Place, LogError> {

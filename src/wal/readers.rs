@@ -12,7 +12,7 @@ use super::disk::disk;
 use super::engine::head_crc;
 use super::error::{LogError, OpenError};
 use super::lock_unpoisoned;
-use super::record::{Body, Entry, Record};
+use super::record::{Body, Entry, EntryHead, Record};
 use super::segment::{SEGMENT_FORMAT, connect, path_of, remove};
 use super::state::StoredRecord;
 
@@ -141,6 +141,14 @@ fn entry(conn: &Connection, segment: u64, seq: u64) -> Result<(u64, Entry), LogE
         Some(StoredRecord { at_ms, record: Record::Entry(entry), .. }) => Ok((at_ms, entry)),
         _ => Err(LogError::Damaged(format!("record {seq} is missing in segment {segment}"))),
     }
+}
+
+/// Everything of an entry but its body.
+///
+/// # Errors
+/// As [`body`].
+pub fn head(conn: &Connection, segment: u64, seq: u64) -> Result<EntryHead, LogError> {
+    entry(conn, segment, seq).map(|(_, entry)| entry.head)
 }
 
 /// Where an entry's body is, and the body itself where the record holds it.

@@ -210,6 +210,8 @@ pub enum Verdict {
     Rejected { answer: Answer, fixes_dimension: Option<u32> },
     /// Taken back by its sender before it was sent anywhere; applied nowhere.
     Cancelled(Answer),
+    /// Withdrawn: instances died or stopped writing under it (invariant I12). Applied nowhere from now on, and kept.
+    Poisoned(Answer),
 }
 
 impl Verdict {
@@ -220,7 +222,8 @@ impl Verdict {
             Self::Committed(answer)
             | Self::Unchanged(answer)
             | Self::Rejected { answer, .. }
-            | Self::Cancelled(answer) => answer,
+            | Self::Cancelled(answer)
+            | Self::Poisoned(answer) => answer,
         }
     }
 
@@ -231,7 +234,8 @@ impl Verdict {
             Self::Committed(answer)
             | Self::Unchanged(answer)
             | Self::Rejected { answer, .. }
-            | Self::Cancelled(answer) => answer,
+            | Self::Cancelled(answer)
+            | Self::Poisoned(answer) => answer,
         }
     }
 }
@@ -274,7 +278,8 @@ pub enum Record {
         instance: InstanceId,
         reason: String,
     },
-    /// A write that was under way when its instance stopped writing (invariant I12).
+    /// A write that was under way when its instance died or stopped writing (invariant I12). A second one for the same
+    /// write tells of the last such instance.
     Suspect {
         lsn: Lsn,
         instance: InstanceId,
@@ -300,6 +305,10 @@ pub enum Record {
     Lost {
         instance: InstanceId,
         reason: String,
+    },
+    /// An operator gave up a poisoned write: it is kept no longer.
+    Discarded {
+        lsn: Lsn,
     },
 }
 

@@ -31,3 +31,4 @@ mod takeback;
 mod transactions;
 mod use_cases;
 mod verify;
+mod withdrawn;

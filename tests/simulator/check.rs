@@ -5,8 +5,10 @@ use isochrome::replication::event::{Delivery, DeliveryOutcome, Errand, What};
 use isochrome::replication::view::StateThere;
 use isochrome::wal::record::{Decision, Encoding, EntryHead, Lane, Lsn, Op, Outcome, Verdict};
 
+use crate::deadly::is_poisoned;
 use crate::model::{Collection, Response};
 use crate::reference::public_id;
+use crate::rehearsal::SYSTEM;
 use crate::server::Belief;
 use crate::trouble::instance;
 use crate::world::World;
@@ -35,6 +37,7 @@ impl World {
         }
         self.check_holds(delivery);
         self.check_order(delivery);
+        self.check_trial(delivery);
         if let Some(id) = public_id(lane)
             && !matches!(what, What::Resolve { .. } | What::Describe { .. })
         {
@@ -166,7 +169,8 @@ impl World {
                 let withdrawn = before.any(|lsn| self.may_be_withdrawn(*lsn));
                 // A copy begins with what some later writes made of its records.
                 let copy = self.log.facts.is_divergent(&delivery.lane, delivery.instance);
-                if last < self.sent[&key] || there.lost_state || dropped || withdrawn || copy {
+                let spoilt = self.spoilt.contains(&key.0);
+                if last < self.sent[&key] || there.lost_state || dropped || withdrawn || copy || spoilt {
                     return;
                 }
                 let real_id = match what {
@@ -212,8 +216,15 @@ impl World {
                 self.reference.withdraw(*lsn);
                 continue;
             }
+            if is_poisoned(verdict) {
+                self.check_withdrawn(*lsn);
+                continue;
+            }
             if self.is_withdrawn_suspect(*lsn, verdict) {
                 self.reference.withdraw(*lsn);
+                continue;
+            }
+            if self.spoilt.contains(&outcome.lane) {
                 continue;
             }
             let expected = self.reference.expected(*lsn);
@@ -250,13 +261,16 @@ impl World {
         verdict.answer().status == 404 && self.may_be_withdrawn(lsn)
     }
 
-    /// True for a suspect whose collection is dropped behind it: it is refused instead of tried again.
+    /// True for a suspect whose collection is dropped behind it, and for what is between them: it is refused instead of
+    /// tried again.
     fn may_be_withdrawn(&self, lsn: Lsn) -> bool {
         let facts = &self.log.facts;
         let lane = &facts.entries[&lsn].0.lane;
         let cancelled = |later: &Lsn| matches!(facts.decisions.get(later), Some(Verdict::Cancelled(_)));
         let drops = |later: &Lsn| facts.entries[later].0.op == Op::DropCollection && !cancelled(later);
-        self.suspected.contains(&lsn) && facts.lanes[lane].range(Lsn(lsn.0 + 1)..).any(drops)
+        let mut suspects = facts.lanes[lane].range(..=lsn);
+        suspects.any(|before| self.suspected.contains(before))
+            && facts.lanes[lane].range(Lsn(lsn.0 + 1)..).any(drops)
     }
 
     /// I8: a write whose space may go is void, or applied by every instance.
@@ -265,6 +279,8 @@ impl World {
         for lsn in lsns {
             let lane = &facts.entries[lsn].0.lane;
             assert!(facts.decisions.contains_key(lsn), "I8: {lsn} is finished without a verdict");
+            let kept = facts.decisions.get(lsn).is_some_and(is_poisoned) && !facts.discarded.contains(lsn);
+            assert!(!kept, "I12: {lsn} is poisoned, and not kept");
             let dropped = self.dropped_at(lane).is_some_and(|dropped| dropped >= *lsn);
             for server in 0..self.servers.len() {
                 let applied = facts.applied(lane, instance(server)) >= *lsn;
@@ -316,7 +332,11 @@ impl World {
         let view = core.view();
         let behind =
             view.instances.iter().any(|at| at.pending > 0 || !at.rebuilds.is_empty() || at.state != "up");
-        if behind || view.undecided > 0 { format!("{view:?}") } else { String::new() }
+        if behind || view.undecided > 0 || !view.poisoned.is_empty() {
+            format!("{view:?}")
+        } else {
+            String::new()
+        }
     }
 
     /// The end: every server holds what the reference holds, and nothing else.
@@ -328,11 +348,16 @@ impl World {
         assert_eq!(wanted, living, "I9: the catalog lists what lives");
         for (index, server) in self.servers.iter().enumerate() {
             for wanted in last.collections() {
+                if self.spoilt.contains(&lane_of(wanted.id)) {
+                    continue;
+                }
                 let real_id = facts.catalog.real_id(CollectionId(wanted.id), instance(index));
                 let found = real_id.and_then(|real_id| server.model.collection(real_id));
                 assert_same(Some(wanted), found, &format!("at the end, on server {index}"));
             }
-            let names: Vec<&str> = server.model.collections().map(|found| found.name.as_str()).collect();
+            let own = |found: &&Collection| found.database != SYSTEM;
+            let names: Vec<&str> =
+                server.model.collections().filter(own).map(|found| found.name.as_str()).collect();
             assert_eq!(names.len(), wanted.len(), "server {index} holds {names:?}");
         }
         let kept =

@@ -4,13 +4,14 @@ use isochrome::chroma::ids::{CollectionId, InstanceId};
 use isochrome::replication::board::Stamp;
 use isochrome::replication::core::Core;
 use isochrome::replication::event::{Event, Level, ReadId, ReadScope};
-use isochrome::wal::record::{Encoding, EntryHead, Lane, Lsn, Op, RecordKind, RecordWrite, Transaction};
+use isochrome::wal::record::{EntryHead, Lane, Lsn, Op, Transaction};
 
 use crate::check::lane_of;
-use crate::courier::{is_grave, provable};
+use crate::courier::{is_grave, record_op};
+use crate::deadly::poison;
 use crate::history::{Began, History, Look, Shown};
 use crate::kept::{get, hashes};
-use crate::model::{DEFAULT_DATABASE, Kind, Part, RealId, Request, Response};
+use crate::model::{DEFAULT_DATABASE, Kind, RealId, Request, Response};
 use crate::plan::Fault;
 use crate::server::{End, Purpose};
 use crate::trouble::instance;
@@ -78,10 +79,16 @@ impl World {
         let one_kind = self.random.bool().then(|| self.random.choice([Kind::Add, Kind::Upsert]));
         for _ in 0..count {
             let dimension = if self.chance(self.plan.flawed_percent) { 3 } else { DIMENSION };
-            let request = match one_kind.flatten() {
+            let mut request = match one_kind.flatten() {
                 Some(kind) => self.generator.write(collection, kind, dimension),
                 None => self.generator.record_write(collection, dimension),
             };
+            let deadly = self.plan.deadly_percent;
+            if let Request::Write { parts, .. } = &mut request
+                && self.chance(deadly)
+            {
+                poison(parts, &mut self.random);
+            }
             let op = record_op(&request, self.plan.gullible);
             self.accept_in(client, lane_of(collection), op, request);
         }
@@ -125,7 +132,7 @@ impl World {
         self.accept_in(client, lane_of(id), op, request);
     }
 
-    fn drop_collection(&mut self, client: Option<usize>, collection: RealId) {
+    pub(crate) fn drop_collection(&mut self, client: Option<usize>, collection: RealId) {
         let catalog = self.core.as_ref().map(Core::catalog);
         let Some(known) = catalog.and_then(|catalog| catalog.living(CollectionId(collection))) else {
             return;
@@ -344,6 +351,9 @@ impl World {
         let own: Vec<Lsn> = own.into_iter().flatten().copied().collect();
         self.trace(|_| format!("SHOWN {:?}: {shown:?}", pending.began));
         self.count(if strong { "strong reads" } else { "weak reads" });
+        if self.spoilt.contains(&lane_of(pending.began.collection)) {
+            return self.read_done(pending.client);
+        }
         let position = pending.began.explain(shown, &own, &self.reference);
         if strong {
             self.history.acknowledged(pending.began.collection, position);
@@ -352,46 +362,11 @@ impl World {
             let for_ms = self.random.u64(1..20);
             self.after(1, Happening::Fault(Fault::Isochrome { for_ms }));
         }
-        self.clients[pending.client].outstanding -= 1;
-        self.client_thinks(pending.client);
+        self.read_done(pending.client);
     }
-}
 
-/// What the gateway tells the core of a record write.
-fn record_op(request: &Request, gullible: bool) -> Op {
-    match request {
-        Request::Write { kind, parts, .. } => {
-            let mut write = write_op(*kind, parts);
-            write.provable |= gullible;
-            Op::Records(write)
-        }
-        Request::Delete { ids: Some(ids), filter: None, .. } => Op::Records(RecordWrite {
-            kind: RecordKind::Delete,
-            encoding: Encoding::None,
-            count: u32::try_from(ids.len()).unwrap_or(u32::MAX),
-            dimension: None,
-            ids: Some(hashes(ids)),
-            provable: true,
-        }),
-        _ => Op::DeleteWhere,
-    }
-}
-
-fn write_op(kind: Kind, parts: &[Part]) -> RecordWrite {
-    let mut lengths = parts.iter().filter_map(|part| part.embedding.as_ref().map(Vec::len));
-    let first = lengths.next();
-    let agreed = first.filter(|first| lengths.all(|other| other == *first));
-    let ids: Vec<String> = parts.iter().map(|part| part.id.clone()).collect();
-    RecordWrite {
-        kind: match kind {
-            Kind::Add => RecordKind::Add,
-            Kind::Upsert => RecordKind::Upsert,
-            Kind::Update => RecordKind::Update,
-        },
-        encoding: if first.is_some() { Encoding::Lists } else { Encoding::None },
-        count: u32::try_from(parts.len()).unwrap_or(u32::MAX),
-        dimension: agreed.and_then(|length| u32::try_from(length).ok()),
-        ids: Some(hashes(&ids)),
-        provable: provable(kind, parts) && first.is_some() == agreed.is_some(),
+    fn read_done(&mut self, client: usize) {
+        self.clients[client].outstanding -= 1;
+        self.client_thinks(client);
     }
 }

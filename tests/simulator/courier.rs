@@ -2,10 +2,12 @@
 
 use isochrome::chroma::rewrite::deleted_body;
 use isochrome::replication::event::{Delivery, DeliveryId, DeliveryOutcome, Event, What};
-use isochrome::wal::record::{Answer, Lsn, RecordKind};
+use isochrome::wal::record::{Answer, Encoding, Lsn, Op, RecordKind, RecordWrite};
 
 use crate::errands::{Progress, fix_dimension};
+use crate::kept::hashes;
 use crate::model::{Kind, Part, RealId, Request, Response, Value};
+use crate::rehearsal::Rehearsal;
 use crate::server::{End, Purpose};
 use crate::world::{Happening, Own, World};
 
@@ -14,10 +16,13 @@ use crate::world::{Happening, Own, World};
 pub(crate) struct Job {
     pub(crate) delivery: Delivery,
     stage: Stage,
+    /// Proofs of the server when it was sent.
+    pub(crate) proofs: u32,
 }
 
 #[derive(Debug)]
-enum Stage {
+pub(crate) enum Stage {
+    Rehearsal(Rehearsal),
     First,
     /// The collection was renamed away and is to be deleted by this name.
     Delete,
@@ -30,29 +35,28 @@ enum Stage {
 
 impl World {
     pub(crate) fn deliver(&mut self, delivery: Delivery) {
+        let proofs = self.servers[delivery.instance.index()].proofs;
         if let What::Rebuild { .. } = delivery.what {
             return match self.begin_errand(&delivery) {
                 Ok((progress, request)) => {
-                    self.send(Job { delivery, stage: Stage::Errand(progress) }, request);
+                    self.send(Job { delivery, stage: Stage::Errand(progress), proofs }, request);
                 }
                 Err(outcome) => self.ends_without_request(delivery, outcome),
             };
         }
-        let request = self.first_request(&delivery);
-        let last = delivery.entries[delivery.entries.len() - 1];
-        let sent = self.sent.entry((delivery.lane.clone(), delivery.instance)).or_default();
-        *sent = last.max(*sent);
-        if !delivery.what.is_reading() {
-            let written = self.written.entry((delivery.lane.clone(), delivery.instance)).or_default();
-            *written = last.max(*written);
-        }
-        self.send(Job { delivery, stage: Stage::First }, request);
+        let (stage, request) = if delivery.rehearse {
+            Rehearsal::begins()
+        } else {
+            (Stage::First, self.first_request(&delivery))
+        };
+        self.send(Job { delivery, stage, proofs }, request);
     }
 
     /// Its end is told as that of any other: as an event of its own.
     fn ends_without_request(&mut self, delivery: Delivery, outcome: DeliveryOutcome) {
         let id = delivery.id;
-        self.jobs.insert(id, Job { delivery, stage: Stage::First });
+        let proofs = self.servers[delivery.instance.index()].proofs;
+        self.jobs.insert(id, Job { delivery, stage: Stage::First, proofs });
         self.after(0, Happening::Own(self.generation, Own::Ends(id)));
         self.endings.insert(id, outcome);
     }
@@ -64,7 +68,17 @@ impl World {
     }
 
     fn send(&mut self, job: Job, request: Request) {
-        let (id, server) = (job.delivery.id, job.delivery.instance.index());
+        let Job { delivery, stage, .. } = &job;
+        if let Stage::First = stage {
+            let last = delivery.entries[delivery.entries.len() - 1];
+            let sent = self.sent.entry((delivery.lane.clone(), delivery.instance)).or_default();
+            *sent = last.max(*sent);
+            if !delivery.what.is_reading() {
+                let written = self.written.entry((delivery.lane.clone(), delivery.instance)).or_default();
+                *written = last.max(*written);
+            }
+        }
+        let (id, server) = (delivery.id, delivery.instance.index());
         self.jobs.insert(id, job);
         self.call(server, request, Purpose::Courier(id));
     }
@@ -74,7 +88,7 @@ impl World {
         request.clone()
     }
 
-    fn first_request(&self, delivery: &Delivery) -> Request {
+    pub(crate) fn first_request(&self, delivery: &Delivery) -> Request {
         let first = delivery.entries[0];
         match &delivery.what {
             What::Records { kind, real_id } => self.joined(&delivery.entries, *kind, *real_id),
@@ -138,11 +152,15 @@ impl World {
 
     /// A request of a delivery ended: send the next one, or tell the core.
     pub(crate) fn courier_goes_on(&mut self, id: DeliveryId, end: End) {
-        let Some(Job { delivery, stage }) = self.jobs.remove(&id) else {
+        if matches!(end, End::Lost) {
+            self.trial_unanswered(id);
+        }
+        let Some(Job { delivery, stage, proofs }) = self.jobs.remove(&id) else {
             return;
         };
         let doubt = || Err(DeliveryOutcome::Doubt { detail: "lost".to_owned(), answer: None });
         let next = match (end, stage) {
+            (end, Stage::Rehearsal(rehearsal)) => self.rehearsal_goes_on(&delivery, rehearsal, end),
             (End::Refused, Stage::First | Stage::Errand(Progress::Begun | Progress::Reading(_))) => {
                 Err(DeliveryOutcome::NotExecuted { detail: "refused".to_owned(), refused: true })
             }
@@ -173,7 +191,7 @@ impl World {
             },
         };
         match next {
-            Ok((stage, request)) => self.send(Job { delivery, stage }, request),
+            Ok((stage, request)) => self.send(Job { delivery, stage, proofs }, request),
             Err(outcome) => {
                 self.delivery_ends(&delivery, &outcome);
                 self.feed(Event::Delivered { delivery: id, outcome });
@@ -267,8 +285,47 @@ fn describe(collection: RealId) -> Request {
     Request::DescribeById { database: String::new(), collection }
 }
 
+/// What the gateway tells the core of a record write.
+pub(crate) fn record_op(request: &Request, gullible: bool) -> Op {
+    match request {
+        Request::Write { kind, parts, .. } => {
+            let mut write = write_op(*kind, parts);
+            write.provable |= gullible;
+            Op::Records(write)
+        }
+        Request::Delete { ids: Some(ids), filter: None, .. } => Op::Records(RecordWrite {
+            kind: RecordKind::Delete,
+            encoding: Encoding::None,
+            count: u32::try_from(ids.len()).unwrap_or(u32::MAX),
+            dimension: None,
+            ids: Some(hashes(ids)),
+            provable: true,
+        }),
+        _ => Op::DeleteWhere,
+    }
+}
+
+fn write_op(kind: Kind, parts: &[Part]) -> RecordWrite {
+    let mut lengths = parts.iter().filter_map(|part| part.embedding.as_ref().map(Vec::len));
+    let first = lengths.next();
+    let agreed = first.filter(|first| lengths.all(|other| other == *first));
+    let ids: Vec<String> = parts.iter().map(|part| part.id.clone()).collect();
+    RecordWrite {
+        kind: match kind {
+            Kind::Add => RecordKind::Add,
+            Kind::Upsert => RecordKind::Upsert,
+            Kind::Update => RecordKind::Update,
+        },
+        encoding: if first.is_some() { Encoding::Lists } else { Encoding::None },
+        count: u32::try_from(parts.len()).unwrap_or(u32::MAX),
+        dimension: agreed.and_then(|length| u32::try_from(length).ok()),
+        ids: Some(hashes(&ids)),
+        provable: provable(kind, parts) && first.is_some() == agreed.is_some(),
+    }
+}
+
 /// True where Chroma can refuse nothing in the parts but their dimension.
-pub(crate) fn provable(kind: Kind, parts: &[Part]) -> bool {
+fn provable(kind: Kind, parts: &[Part]) -> bool {
     let sound = |part: &Part| {
         let mut pairs = part.metadata.iter();
         !part.id.is_empty()

@@ -10,10 +10,11 @@ use isochrome::wal::record::brief::Brief;
 use isochrome::wal::record::rebuild::{RebuildStep, Stage, StoredRebuild};
 use isochrome::wal::record::{EntryHead, Lane, Lsn, Outcome, Record, Verdict};
 
+use crate::deadly::is_poisoned;
 use crate::model::Request;
 
 /// What may tell that a lane diverged.
-const EXPECTED: [&str; 2] = [crate::trouble::SPOILT, "the list is gone"];
+const EXPECTED: [&str; 4] = [crate::trouble::SPOILT, "the list is gone", "withdrawn", "another write"];
 
 /// Entries in a segment of the log.
 const SEGMENT: u64 = 4;
@@ -40,6 +41,8 @@ pub(crate) struct Facts {
     pub(crate) divergent: BTreeMap<(Lane, InstanceId), String>,
     pub(crate) rebuilds: BTreeMap<(Lane, InstanceId), StoredRebuild>,
     pub(crate) lost: BTreeSet<InstanceId>,
+    /// Poisoned ones that an operator gave up.
+    pub(crate) discarded: BTreeSet<Lsn>,
     /// Finished entries, whose verdicts are kept no longer.
     forgotten: BTreeSet<Lsn>,
     /// Entries whose space was given back.
@@ -106,6 +109,11 @@ impl Facts {
                 assert!(expected, "I8: {lane:?} diverged on {instance:?} without reason: {reason}");
                 self.divergent.insert((lane.clone(), *instance), reason.clone());
                 self.rebuilds.remove(&(lane.clone(), *instance));
+            }
+            Item::Record(Record::Discarded { lsn }) => {
+                assert!(is_poisoned(&self.decisions[lsn]), "{lsn} is discarded, and not poisoned");
+                self.discarded.insert(*lsn);
+                self.suspects.remove(lsn);
             }
             Item::Record(Record::Rebuild { lane, instance, step }) => self.fold_step(lane, *instance, step),
             Item::Record(Record::Lost { instance, reason }) => {

@@ -14,6 +14,7 @@
 mod check;
 mod clients;
 mod courier;
+mod deadly;
 mod errands;
 mod history;
 mod holds;
@@ -23,6 +24,7 @@ mod model;
 mod network;
 mod plan;
 mod reference;
+mod rehearsal;
 mod server;
 mod shell;
 mod trouble;

@@ -1,5 +1,6 @@
 //! Requests on their way to the servers, and what the servers do with them.
 
+use crate::deadly::{dead_writer, deadly};
 use crate::model::{Request, Response};
 use crate::server::{Call, CallId, End, Fate, Health, Purpose};
 use crate::world::{Happening, World};
@@ -70,6 +71,20 @@ impl World {
         if !self.goes_on(id, false) {
             return;
         }
+        let Some(call) = self.calls.get(&id) else {
+            return;
+        };
+        if matches!(call.fate, Fate::Answered | Fate::Executed | Fate::Indefinite | Fate::Logged) {
+            let (server, request) = (call.server, call.request.clone());
+            match self.wound(server, &request) {
+                Ok(()) => {}
+                Err(None) => return,
+                Err(Some(answer)) => {
+                    let delay_ms = self.step_ms();
+                    return self.after(delay_ms, Happening::Ended(id, End::Answered(answer)));
+                }
+            }
+        }
         let Some(call) = self.calls.get_mut(&id) else {
             return;
         };
@@ -108,9 +123,7 @@ impl World {
         let queue = call.request.queue();
         let accepted = call.response.as_ref().is_some_and(|response| !response.is_refused());
         let end = match (queue, call.fate) {
-            (Some(_), _) if server.writer_dead && accepted => {
-                End::Answered(Response::refused(500, "Error sending message to compactor"))
-            }
+            (Some(_), _) if server.writer_dead && accepted => End::Answered(dead_writer()),
             (Some(_), Fate::Indefinite) if accepted => {
                 End::Answered(Response::refused(500, "Error in compaction"))
             }
@@ -154,6 +167,9 @@ impl World {
 
     /// The server will execute the request, though nobody waits for the answer.
     fn later(&mut self, call: &Call) {
+        if deadly(&call.request).is_some() {
+            return;
+        }
         let there = &mut self.servers[call.server];
         there.given_up += 1;
         there.late.push((there.given_up, call.request.clone()));

@@ -47,6 +47,8 @@ pub(crate) struct Plan {
     pub(crate) hold_percent: u8,
     /// Out of a hundred requests to a server.
     pub(crate) lost_percent: u8,
+    /// Out of a hundred writes, how many no server survives.
+    pub(crate) deadly_percent: u8,
     /// Servers give answers that tell nothing.
     pub(crate) indefinite: bool,
     /// Writes count as provable that are not.
@@ -101,6 +103,7 @@ impl Plan {
             cancel_percent: of(&[0, 0, 10, 50]) as u8,
             hold_percent: of(&[0, 0, 20, 60]) as u8,
             lost_percent: of(&[0, 0, 2, 8]) as u8,
+            deadly_percent: of(&[0, 0, 0, 2, 8]) as u8,
             indefinite: of(&[0, 1]) == 1,
             gullible: of(&[0, 0, 0, 1]) == 1,
             board_percent: of(&[0, 50, 100]) as u8,
@@ -111,19 +114,35 @@ impl Plan {
             step_ms: of(&[1, 5, 30]),
             faults: Vec::new(),
         };
+        if std::env::var_os("ISOCHROME_DEADLY").is_some() {
+            plan.deadly_percent = plan.deadly_percent.max(3);
+        }
         let count = random.usize(..6);
         plan.faults = (0..count).map(|_| (random.u64(..span_ms), fault(random, instances))).collect();
         if plan.settings.rebuild && random.u8(..3) > 0 {
-            // A suspect can be decided by its instance alone; one whose copy is rebuilt may block the lane for good.
-            plan.faults.retain(|(_, fault)| !matches!(fault, Fault::DeadWriter { .. }));
-            plan.indefinite = false;
             for _ in 0..random.usize(1..4) {
                 let server = random.usize(..instances);
                 let fault = if random.bool() { Fault::LoseState { server } } else { Fault::Spoil { server } };
                 plan.faults.push((random.u64(..span_ms), fault));
             }
         }
+        plan.keep_sources();
         plan
+    }
+
+    /// Some troubles together leave nobody with a collection, or copies that nobody rebuilds.
+    fn keep_sources(&mut self) {
+        if self.faults.iter().any(|(_, fault)| matches!(fault, Fault::LoseState { .. })) {
+            // The last source of a collection may be the one that loses its state, which is nobody's fault.
+            self.faults.retain(|(_, fault)| !matches!(fault, Fault::DeadWriter { .. }));
+            (self.indefinite, self.deadly_percent) = (false, 0);
+        }
+        let kills =
+            |(_, fault): &(u64, Fault)| matches!(fault, Fault::Crash { .. } | Fault::DeadWriter { .. });
+        if self.indefinite || self.deadly_percent > 0 || self.faults.iter().any(kills) {
+            // What may be withdrawn makes copies divergent, which would stay so.
+            self.settings.rebuild = true;
+        }
     }
 }
 
@@ -131,7 +150,9 @@ fn fault(random: &mut Rng, instances: usize) -> Fault {
     let server = random.usize(..instances);
     let for_ms = [10, 100, 1_000, 8_000][random.usize(..4)];
     let for_ms = 1 + random.u64(..for_ms);
+    let dead_writers = std::env::var_os("ISOCHROME_DEADLY").is_some() && random.bool();
     match random.u8(..12) {
+        _ if dead_writers => Fault::DeadWriter { server, for_ms },
         0..3 => Fault::Crash { server, for_ms },
         3..6 => Fault::Hang { server, for_ms },
         6 => Fault::Slow { server, by_ms: random.u64(100..4_000), for_ms },

@@ -2,7 +2,9 @@
 
 use isochrome::replication::event::{DeliveryId, ReadId};
 
+use crate::deadly::Wounds;
 use crate::model::{Instance, Request, Response};
+use crate::rehearsal::SYSTEM;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Health {
@@ -97,12 +99,16 @@ pub(crate) struct Server {
     /// What was about to happen when it hung.
     pub(crate) stalled: Vec<(CallId, bool)>,
     pub(crate) backups: Vec<Instance>,
+    pub(crate) wounds: Wounds,
+    /// Proofs that it is well.
+    pub(crate) proofs: u32,
 }
 
 impl Server {
     pub(crate) fn new(index: usize) -> Self {
         let mut model = Instance::new((index as u128 + 1) << 64);
         model.marker = Some(1);
+        model.execute(&Request::CreateDatabase { database: SYSTEM.to_owned() });
         Self {
             model,
             health: Health::Running,
@@ -120,6 +126,8 @@ impl Server {
             late: Vec::new(),
             stalled: Vec::new(),
             backups: Vec::new(),
+            wounds: Wounds::default(),
+            proofs: 0,
         }
     }
 
@@ -155,6 +163,8 @@ impl Server {
     pub(crate) fn prepare(&mut self, first_id: u128, databases: Vec<String>) {
         self.settle(u64::MAX);
         self.model = Instance::with_databases(first_id, databases);
+        self.model.execute(&Request::CreateDatabase { database: SYSTEM.to_owned() });
+        self.wounds = Wounds::default();
         self.model.marker = Some(self.marker);
         self.lost_state = false;
     }

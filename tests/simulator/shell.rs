@@ -1,8 +1,10 @@
 //! Isochrome around the core: it performs the core's actions and runs the log.
 
 use isochrome::replication::event::{Action, Event, LoggedEntry, Reply};
+use isochrome::wal::record::rebuild::RebuildStep;
 use isochrome::wal::record::{Decision, EntryHead, Lsn, Record, Verdict};
 
+use crate::deadly::is_poisoned;
 use crate::log::Item;
 use crate::model::Request;
 use crate::reference::public_id;
@@ -24,7 +26,15 @@ impl World {
             }
             Action::Record(record) => {
                 match &record {
-                    Record::Suspect { lsn, .. } => _ = self.suspected.insert(*lsn),
+                    Record::Suspect { lsn, .. } => {
+                        self.suspected.insert(*lsn);
+                        self.known_suspects.insert(*lsn);
+                        self.count("suspects");
+                    }
+                    Record::Rebuild { lane, instance, step: RebuildStep::Ended { applied } } => {
+                        // The copy got nothing else.
+                        self.written.insert((lane.clone(), *instance), *applied);
+                    }
                     Record::Outcome(outcome) if outcome.decisions.iter().any(fixes_dimension) => {
                         self.fixed_by_refusal.insert(outcome.lane.clone());
                     }
@@ -45,6 +55,10 @@ impl World {
                     "{lsn} is cancelled, and not on disk"
                 );
                 self.count("cancelled");
+            }
+            Action::Withdrawn { lsn } => {
+                let decided = self.log.facts.decisions.get(&lsn);
+                assert!(decided.is_some_and(is_poisoned), "{lsn} is withdrawn, and not on disk");
             }
             Action::NotCancelled { .. } => self.count("not cancelled"),
             Action::Held { hold, position } => self.held(hold, position),
@@ -190,9 +204,8 @@ impl World {
                 assert!(waited_ms >= shortest_ms, "{lsn} is given up after {waited_ms} ms");
                 self.count("unknown");
             }
-            Reply::Suspect(_) => {
-                assert!(self.log.facts.suspects.contains_key(&lsn), "{lsn} is no suspect");
-                self.count("suspects");
+            Reply::Poisoned(answer) => {
+                assert_eq!(decided, Some(&Verdict::Poisoned(answer.clone())), "{lsn} is not poisoned");
             }
         }
         self.clients[client].outstanding -= 1;

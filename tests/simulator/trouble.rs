@@ -37,7 +37,7 @@ impl World {
                 self.after(for_ms, Happening::Return(server));
             }
             Fault::DeadWriter { server, for_ms } => {
-                self.servers[server].writer_dead = true;
+                self.writer_dies(server);
                 let server_again = Fault::Crash { server, for_ms: 50 };
                 self.after(for_ms, Happening::Fault(server_again));
             }
@@ -101,8 +101,9 @@ impl World {
         self.recheck(server);
     }
 
-    fn crash(&mut self, server: usize, for_ms: u64) {
+    pub(crate) fn crash(&mut self, server: usize, for_ms: u64) {
         if self.servers[server].health != Health::Dead {
+            self.struck(server);
             self.servers[server].crash();
             self.break_connections(server);
             self.notice_later(server);
@@ -154,6 +155,7 @@ impl World {
         self.waiting.clear();
         self.finished.clear();
         self.settled.clear();
+        self.known_suspects = self.log.facts.suspects.keys().copied().collect();
         for client in 0..self.clients.len() {
             self.clients[client].outstanding = 0;
             self.after(for_ms + 5, Happening::Client(client));
@@ -256,12 +258,15 @@ impl World {
             return self.report_down(server, DownReason::CannotWrite);
         }
         there.settle(given_up);
+        there.proofs += 1;
         there.marker += 1;
         there.model.marker = Some(there.marker);
         there.backups.push(there.model.clone());
         (there.verified, there.belief, there.probing) = (Some(epoch), Belief::Up, false);
         there.told_up = proof >= there.proof_asked;
-        if !there.told_up {
+        if there.told_up {
+            self.proven(server);
+        } else {
             self.recheck(server);
         }
         self.feed(Event::InstanceUp { instance: instance(server), proof });

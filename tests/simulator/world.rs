@@ -28,6 +28,10 @@ pub(crate) enum Happening {
     Fault(Fault),
     /// The sender of a write takes it back.
     Cancel(Lsn),
+    /// Somebody starts a server again whose writer is dead.
+    Mend(usize),
+    /// An operator looks at what was withdrawn.
+    Operator,
     /// A server comes back from a crash, a hang, or slowness.
     Return(usize),
     Heal,
@@ -107,8 +111,16 @@ pub(crate) struct World {
     /// Lanes in which a refused write was found to have fixed the dimension; after a restart it may have met the one
     /// that a later write fixed before.
     pub(crate) fixed_by_refusal: BTreeSet<Lane>,
-    /// Writes that an instance's writer died under.
+    /// Writes that an instance died under, or stopped writing, as the core ever said.
     pub(crate) suspected: BTreeSet<Lsn>,
+    /// Those that this run of Isochrome knows.
+    pub(crate) known_suspects: BTreeSet<Lsn>,
+    /// Writes under whose trial a server died or stopped writing.
+    pub(crate) struck: BTreeSet<Lsn>,
+    /// Lanes whose last source may show a withdrawn write.
+    pub(crate) spoilt: BTreeSet<Lane>,
+    /// An operator is on the way.
+    pub(crate) operator_comes: bool,
     pub(crate) healed: bool,
     pub(crate) counters: BTreeMap<&'static str, u64>,
     /// When the core is woken next, or was last.
@@ -153,6 +165,10 @@ impl World {
             written: BTreeMap::new(),
             fixed_by_refusal: BTreeSet::new(),
             suspected: BTreeSet::new(),
+            known_suspects: BTreeSet::new(),
+            struck: BTreeSet::new(),
+            spoilt: BTreeSet::new(),
+            operator_comes: false,
             healed: false,
             counters: BTreeMap::new(),
             woken_at_ms: None,
@@ -178,6 +194,9 @@ impl World {
                 self.heal();
                 heal_by_ms = self.now_ms;
             }
+            if self.healed {
+                self.call_operator();
+            }
             if self.healed && self.is_quiet() {
                 break;
             }
@@ -191,6 +210,8 @@ impl World {
             Happening::Client(client) => self.client_acts(client),
             Happening::Fault(fault) => self.strike(fault),
             Happening::Cancel(lsn) => self.cancel(lsn),
+            Happening::Mend(server) => self.mend(server),
+            Happening::Operator => self.operator_acts(),
             Happening::Return(server) => self.returns(server),
             Happening::Heal => self.start_isochrome(),
             Happening::Arrive(call) => self.arrive(call),

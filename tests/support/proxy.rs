@@ -51,6 +51,8 @@ pub enum Fault {
     DelayRequest(Duration),
     /// The server executes the request; the client gets these bytes as the answer.
     Replace(Vec<u8>),
+    /// The server gets these bytes of the request as those, which are as many.
+    Rewrite(&'static str, &'static str),
     /// The server never sees the request; the client gets these bytes as the answer.
     Intercept(Vec<u8>),
 }
@@ -289,8 +291,20 @@ async fn requests(
                 _ => {}
             }
         }
+        if let Some(Fault::Rewrite(old, new)) = fate.lock().expect("fate").fault {
+            rewrite(&mut buffer[..length], old.as_bytes(), new.as_bytes());
+        }
         if to.write_all(&buffer[..length]).await.is_err() {
             return Ending::Reset;
+        }
+    }
+}
+
+/// Puts one word in the place of another of the same length. One that two pieces share is missed.
+fn rewrite(piece: &mut [u8], old: &[u8], new: &[u8]) {
+    for place in 0..(piece.len() + 1).saturating_sub(old.len()) {
+        if piece[place..].starts_with(old) {
+            piece[place..place + old.len()].copy_from_slice(new);
         }
     }
 }
@@ -327,7 +341,7 @@ async fn answers(
 /// connection ends then.
 async fn spoil<'a>(piece: &'a [u8], answered: usize, fault: Option<&Fault>) -> (&'a [u8], Option<Ending>) {
     match fault {
-        None | Some(Fault::DelayRequest(_) | Fault::Intercept(_)) => (piece, None),
+        None | Some(Fault::DelayRequest(_) | Fault::Intercept(_) | Fault::Rewrite(..)) => (piece, None),
         Some(Fault::DelayAnswer(time)) => {
             if answered == 0 {
                 tokio::time::sleep(*time).await;

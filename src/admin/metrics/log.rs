@@ -9,7 +9,16 @@ use crate::wal::WalStats;
 
 pub(super) fn write(page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {
     let status = &snapshot.status;
-    page.number("suspects", "Writes under which an instance's writer died", status.suspects.len() as u64)?;
+    page.number(
+        "suspects",
+        "Writes without a verdict under which an instance died or stopped writing",
+        status.suspects.len() as u64,
+    )?;
+    page.number(
+        "poisoned",
+        "Writes that were withdrawn because instances did not survive them, and are kept",
+        status.poisoned.len() as u64,
+    )?;
     page.number("undecided_writes", "Writes without a verdict", status.undecided_writes as u64)?;
     let Some(log) = snapshot.log() else {
         return Ok(());

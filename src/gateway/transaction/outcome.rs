@@ -34,8 +34,8 @@ pub(in crate::gateway) enum Told {
     },
     /// Taken back by its sender.
     Cancelled(Answer),
-    /// An instance stopped writing under it.
-    Suspect(Answer),
+    /// Withdrawn: instances did not survive it.
+    Poisoned(Answer),
     Refused(Refusal),
 }
 
@@ -45,7 +45,7 @@ impl Told {
         match written {
             Written::Logged { reply: Reply::Verdict(answer), .. } => Self::Answer(answer),
             Written::Logged { reply: Reply::Cancelled(answer), .. } => Self::Cancelled(answer),
-            Written::Logged { reply: Reply::Suspect(answer), .. } => Self::Suspect(answer),
+            Written::Logged { reply: Reply::Poisoned(answer), .. } => Self::Poisoned(answer),
             Written::Logged { reply: Reply::Unknown, .. } => Self::Refused(undecided(id)),
             Written::Accepted { lsn } => Self::Accepted { lsn },
             Written::NotLogged { reason } => Self::Refused(not_logged(&reason)),
@@ -68,7 +68,7 @@ impl Told {
             Self::Answer(answer) => answer::from_log(&answer),
             Self::Accepted { lsn } => accepted(id, lsn),
             Self::Cancelled(answer) => coded(&answer, Code::Cancelled),
-            Self::Suspect(answer) => coded(&answer, Code::Suspect),
+            Self::Poisoned(answer) => coded(&answer, Code::Poisoned),
             Self::Refused(refusal) => refusal.into_response(),
         };
         if let Ok(id) = HeaderValue::from_str(id) {
@@ -121,7 +121,7 @@ pub(in crate::gateway) async fn repeat(
     Some(match (stored.state, stored.answer) {
         (TransactionState::Committed | TransactionState::Rejected, Some(answer)) => Told::Answer(answer),
         (TransactionState::Cancelled, Some(answer)) => Told::Cancelled(answer),
-        (TransactionState::Suspect, Some(answer)) => Told::Suspect(answer),
+        (TransactionState::Poisoned, Some(answer)) => Told::Poisoned(answer),
         _ if until == Until::Logged => Told::Accepted { lsn: stored.lsn },
         _ => Told::Refused(undecided(id)),
     })

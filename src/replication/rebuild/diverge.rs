@@ -11,10 +11,9 @@ use crate::wal::record::{Lane, Lsn, Record};
 impl Core {
     /// An instance contradicts the verdicts: it serves the lane no more. The last one that could be a source stays. (I8)
     pub(in crate::replication) fn diverged(&mut self, key: &Lane, instance: InstanceId, reason: String) {
-        if self.has_other_source(key, instance) {
-            return self.give_up(key, instance, reason);
+        if self.give_up(key, instance, reason) {
+            return;
         }
-        self.board.distrust();
         if let Some(lane) = self.lanes.get_mut(key) {
             lane.at[instance.index()].retry_at_ms = self.now_ms + RETRY_MS.1;
             self.retries.insert((self.now_ms + RETRY_MS.1, key.clone()));
@@ -27,7 +26,7 @@ impl Core {
         let is_collection = matches!(key, Lane::Collection(_));
         if is_collection && self.settings.rebuild && self.has_other_source(key, instance) {
             self.recheck(instance, why.clone());
-            return self.give_up(key, instance, why);
+            return self.rebuild_anew(key, instance, why);
         }
         self.instance_down(instance, DownReason::LostState);
         self.actions.push(Action::TakeOut { instance, why });
@@ -54,7 +53,7 @@ impl Core {
         let held =
             self.catalog.living(collection).is_some_and(|known| known.real_ids.contains_key(&instance));
         if held && self.has_other_source(&key, instance) {
-            self.give_up(&key, instance, reason);
+            self.rebuild_anew(&key, instance, reason);
         }
     }
 
@@ -84,8 +83,29 @@ impl Core {
         })
     }
 
+    /// An instance serves a lane no more, unless it is the last one that could be a source: then gives false. A copy that is
+    /// under way there begins again.
+    pub(in crate::replication) fn give_up(
+        &mut self,
+        key: &Lane,
+        instance: InstanceId,
+        reason: String,
+    ) -> bool {
+        let at = self.lanes.get(key).map(|lane| &lane.at[instance.index()]);
+        let is_divergent = at.is_some_and(|at| at.divergent.is_some());
+        let copies = at.is_some_and(|at| at.rebuild.as_ref().is_some_and(|rebuild| rebuild.from.is_some()));
+        if !is_divergent && !self.has_other_source(key, instance) {
+            self.board.distrust();
+            return false;
+        }
+        if !is_divergent || copies {
+            self.rebuild_anew(key, instance, reason);
+        }
+        true
+    }
+
     /// The lane is divergent there, and rebuilt from the beginning.
-    pub(super) fn give_up(&mut self, key: &Lane, instance: InstanceId, reason: String) {
+    pub(super) fn rebuild_anew(&mut self, key: &Lane, instance: InstanceId, reason: String) {
         self.board.distrust();
         self.forget_rebuild(key, instance);
         if self.settings.rebuild && matches!(key, Lane::Collection(_)) {

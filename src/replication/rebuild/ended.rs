@@ -33,18 +33,18 @@ impl Core {
             }
             DeliveryOutcome::Digest(digest) => self.digested(ended, target, digest),
             DeliveryOutcome::Success { real_id, .. } => self.errand_done(ended, target, errand, real_id),
-            DeliveryOutcome::TaskGone { detail } => self.give_up(&ended.lane, target, detail),
+            DeliveryOutcome::TaskGone { detail } => self.rebuild_anew(&ended.lane, target, detail),
             DeliveryOutcome::NotExecuted { refused: false, .. } if matches!(errand, Errand::Put { .. }) => {
                 self.go_to(&ended.lane, target, Phase::Copying);
                 self.back_off(ended);
             }
             DeliveryOutcome::Rejected { ref answer, .. } if !is_reading => {
                 self.back_off(ended);
-                self.give_up(&ended.lane, target, format!("its copy can't be made: {answer:?}"));
+                self.rebuild_anew(&ended.lane, target, format!("its copy can't be made: {answer:?}"));
             }
             DeliveryOutcome::StateLost { ref detail } if !is_reading => {
                 self.back_off(ended);
-                self.give_up(&ended.lane, target, format!("its copy is gone: {detail}"));
+                self.rebuild_anew(&ended.lane, target, format!("its copy is gone: {detail}"));
             }
             other => {
                 if is_reading {
@@ -124,7 +124,11 @@ impl Core {
             }
             Some((position, Some(_))) => {
                 self.back_off(ended);
-                self.give_up(&ended.lane, target, format!("its copy differs from its source at {position}"));
+                self.rebuild_anew(
+                    &ended.lane,
+                    target,
+                    format!("its copy differs from its source at {position}"),
+                );
             }
             _ => {}
         }

@@ -31,6 +31,7 @@ impl Core {
     fn is_source(&self, key: &Lane, lane: &LaneState, source: InstanceId, target: InstanceId) -> bool {
         let (at, to) = (&lane.at[source.index()], &lane.at[target.index()]);
         let sound = self.is_up(source) && at.divergent.is_none() && !at.tainted && lane.dropped_at.is_none();
+        let sound = sound && !self.holds_poison(key, source);
         let Some(rebuild) = to.rebuild.as_ref().filter(|_| sound && source != target) else { return false };
         // A position may lie between entries, so that a smaller one is as far.
         let far = match rebuild.phase {

@@ -171,6 +171,20 @@ impl Bench {
         self.end(delivery, DeliveryOutcome::Doubt { detail: "cut".to_owned(), answer: None });
     }
 
+    /// An instance ends while a delivery is under way there.
+    pub fn die(&mut self, delivery: &Delivery) {
+        self.lose(delivery);
+        self.down(delivery.instance);
+        self.save();
+    }
+
+    /// The rehearsal of a delivery shows that its instance does not bear it.
+    pub fn fail_rehearsal(&mut self, delivery: &Delivery) {
+        let answer = Some(Answer { status: 500, body: b"{}".to_vec() });
+        self.end(delivery, DeliveryOutcome::Rehearsal { detail: "it is dead".to_owned(), answer });
+        self.save();
+    }
+
     /// Everything under way succeeds, and what follows from it, until nothing is left.
     pub fn finish_all(&mut self, status: u16) {
         while let Some(delivery) = self.deliveries.pop_front() {
@@ -215,7 +229,7 @@ impl Bench {
     /// The status that each sender got, in the order of the answers.
     pub fn statuses(&self) -> Vec<u16> {
         let status = |reply: &Reply| match reply {
-            Reply::Verdict(answer) | Reply::Cancelled(answer) | Reply::Suspect(answer) => answer.status,
+            Reply::Verdict(answer) | Reply::Cancelled(answer) | Reply::Poisoned(answer) => answer.status,
             Reply::Unknown => 503,
         };
         self.replies.iter().map(|(_, reply)| status(reply)).collect()

@@ -8,6 +8,7 @@ mod follow;
 mod gather;
 mod hold;
 mod levels;
+mod poison;
 mod schema;
 
 use super::core::Settings;
@@ -294,24 +295,6 @@ fn what_a_drop_makes_needless_is_not_sent_to_one_that_returns_after_a_day() {
             .any(|(lsn, reply)| *lsn == late
                 && matches!(reply, Reply::Verdict(answer) if answer.status == 404))
     );
-}
-
-#[test]
-fn a_dead_writer_makes_a_suspect_that_goes_nowhere_else_until_its_collection_is_dropped() {
-    let mut bench = Bench::with_collection();
-    let suspect = bench.log(add(&[2]));
-    let fatal = bench.take(A);
-    let answer = Answer { status: 500, body: b"{}".to_vec() };
-    bench.end(&fatal, DeliveryOutcome::DeadWriter { answer });
-    bench.save();
-    bench.down(A);
-    assert_eq!(bench.statuses(), [500]);
-    assert!(bench.deliveries.is_empty());
-    assert_eq!(bench.core.view().suspects, [suspect]);
-    bench.log(Op::DropCollection);
-    bench.save();
-    bench.finish_all(200);
-    assert_eq!(bench.statuses(), [500, 200]);
 }
 
 #[test]

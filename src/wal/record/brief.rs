@@ -147,6 +147,8 @@ pub enum Ruling {
     FixesDimension(u32),
     /// Nothing; its sender took it back.
     Cancelled,
+    /// Nothing; it was withdrawn as poison.
+    Poisoned,
 }
 
 impl Verdict {
@@ -157,6 +159,7 @@ impl Verdict {
             Self::Committed(_) => Ruling::Committed,
             Self::Unchanged(_) => Ruling::Unchanged,
             Self::Cancelled(_) => Ruling::Cancelled,
+            Self::Poisoned(_) => Ruling::Poisoned,
             Self::Rejected { fixes_dimension: None, .. } => Ruling::Refused,
             Self::Rejected { fixes_dimension: Some(dimension), .. } => Ruling::FixesDimension(*dimension),
         }

@@ -2,7 +2,7 @@
 
 use rusqlite::{Transaction, params};
 
-use super::transactions::{self, StoredTransaction, TransactionState};
+use super::transactions::{self, StoredTransaction};
 use super::{State, catalog, rebuild, set_meta};
 use crate::chroma::ids::InstanceId;
 use crate::wal::codec::encode;
@@ -88,7 +88,9 @@ fn apply(
                 "INSERT OR REPLACE INTO suspect VALUES (?1, ?2, ?3)",
                 params![lsn.0, instance.0, encode(answer)?],
             )?;
-            transactions::answer(conn, *lsn, TransactionState::Suspect, None, answer)?;
+        }
+        Record::Discarded { lsn } => {
+            conn.execute("DELETE FROM suspect WHERE lsn = ?1", [lsn.0])?;
         }
         Record::Joined { instance } => {
             conn.execute("UPDATE instance SET joined = 1 WHERE number = ?1", [instance.0])?;
@@ -116,8 +118,7 @@ fn apply_outcome(
             // The first durable verdict is final.
             decide.execute(params![lsn.0, encode(verdict)?])?;
         }
-        let state = TransactionState::of(verdict);
-        transactions::answer(conn, *lsn, state, Some(at_ms), verdict.answer())?;
+        transactions::answer(conn, *lsn, at_ms, verdict)?;
     }
     outcome.changes.iter().try_for_each(|change| catalog::apply(conn, change))
 }

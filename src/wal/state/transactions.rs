@@ -13,8 +13,8 @@ use crate::wal::record::{Answer, EntryHead, Lane, Lsn, Verdict};
 pub enum TransactionState {
     /// Durable here; its outcome is open.
     Logged,
-    /// It stopped an instance from writing (invariant I12): answered with that instance's error, not decided.
-    Suspect,
+    /// Decided: withdrawn, because instances died or stopped writing under it (invariant I12).
+    Poisoned,
     /// Decided: done.
     Committed,
     /// Decided: refused.
@@ -31,6 +31,7 @@ impl TransactionState {
             Verdict::Committed(_) | Verdict::Unchanged(_) => Self::Committed,
             Verdict::Rejected { .. } => Self::Rejected,
             Verdict::Cancelled(_) => Self::Cancelled,
+            Verdict::Poisoned(_) => Self::Poisoned,
         }
     }
 
@@ -39,7 +40,7 @@ impl TransactionState {
     }
 
     fn from_code(code: u8) -> Result<Self, LogError> {
-        [Self::Logged, Self::Suspect, Self::Committed, Self::Rejected, Self::Cancelled]
+        [Self::Logged, Self::Poisoned, Self::Committed, Self::Rejected, Self::Cancelled]
             .into_iter()
             .find(|state| state.code() == code)
             .ok_or_else(|| LogError::Damaged(format!("a transaction has the unknown state {code}")))
@@ -104,16 +105,11 @@ pub fn insert(conn: &Transaction<'_>, transaction: &StoredTransaction) -> Result
 }
 
 /// Notes what became of the transaction of an entry, if it has one. The first verdict is final.
-pub fn answer(
-    conn: &Transaction<'_>,
-    lsn: Lsn,
-    state: TransactionState,
-    decided_ms: Option<u64>,
-    answer: &Answer,
-) -> Result<(), LogError> {
+pub fn answer(conn: &Transaction<'_>, lsn: Lsn, decided_ms: u64, verdict: &Verdict) -> Result<(), LogError> {
     let update =
         "UPDATE txn SET state = ?2, decided_ms = ?3, answer = ?4 WHERE lsn = ?1 AND decided_ms IS NULL";
-    conn.prepare_cached(update)?.execute(params![lsn.0, state.code(), decided_ms, encode(answer)?])?;
+    let (state, answer) = (TransactionState::of(verdict).code(), encode(verdict.answer())?);
+    conn.prepare_cached(update)?.execute(params![lsn.0, state, decided_ms, answer])?;
     Ok(())
 }
 

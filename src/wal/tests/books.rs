@@ -4,8 +4,7 @@ use std::cell::Cell;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use super::support::{answer, decision, entry, head, outcome};
-use crate::chroma::ids::InstanceId;
+use super::support::{decision, entry, head, outcome};
 use crate::wal::fresh::{Fresh, look_up};
 use crate::wal::ledger::{Ledger, Unfinished, held};
 use crate::wal::queue::Item;
@@ -64,17 +63,15 @@ fn the_checkpoint_never_passes_the_log() {
 }
 
 #[test]
-fn a_verdict_is_known_until_the_checkpoint_holds_it_even_if_a_suspicion_came_first() {
+fn a_verdict_is_known_until_the_checkpoint_holds_it() {
     let mut fresh = Fresh::default();
     fresh.note(1, 0, &stamped(1, entry(1, "")));
-    let suspect = Record::Suspect { lsn: Lsn(1), instance: InstanceId(0), answer: answer(500) };
-    fresh.note(2, 0, &suspect);
-    fresh.note(3, 77, &outcome(0, Lsn(1), vec![decision(Lsn(1))]));
+    fresh.note(2, 77, &outcome(0, Lsn(1), vec![decision(Lsn(1))]));
     let mut checkpointed = fresh.get("tx-1").unwrap();
     assert_eq!((checkpointed.state, checkpointed.decided_ms), (TransactionState::Committed, Some(77)));
-    fresh.forget(2);
-    assert_eq!(fresh.get("tx-1"), None, "the checkpoint has it now, as a suspect");
-    checkpointed.state = TransactionState::Suspect;
+    fresh.forget(1);
+    assert_eq!(fresh.get("tx-1"), None, "the checkpoint has it now, as it was logged");
+    checkpointed.state = TransactionState::Logged;
     checkpointed.decided_ms = None;
     fresh.complete(&mut checkpointed);
     assert_eq!(checkpointed.state, TransactionState::Committed);

@@ -23,6 +23,8 @@ fn every_kind_of_record_survives() {
         Record::Resolved { lsn: two, ids: ids.clone() },
         Record::Divergent { lane: lane(), instance: InstanceId(1), reason: "its disk".to_owned() },
         Record::Suspect { lsn: three, instance: InstanceId(0), answer: answer(500) },
+        Record::Suspect { lsn: two, instance: InstanceId(0), answer: answer(500) },
+        Record::Discarded { lsn: two },
         Record::Joined { instance: InstanceId(1) },
         Record::Marker { instance: InstanceId(1), counter: 42 },
         rebuild(RebuildStep::Listed { from: one, name: "c".to_owned(), ids: 5 }),
