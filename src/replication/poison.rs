@@ -247,7 +247,9 @@ impl Core {
         let Some(first) = lane.entry(lsn).and_then(Pending::suspect) else {
             return;
         };
-        let sent = |other: &InstanceId| lane.at[other.index()].sent >= lsn;
+        // After a restart everything counts as sent; but one that has no collection yet was sent none of its records.
+        let sent =
+            |other: &InstanceId| lane.at[other.index()].sent >= lsn && self.real_id(key, *other).is_some();
         let may_hold: Vec<_> = self.instance_ids().filter(sent).collect();
         let reason =
             format!("it may hold {lsn}, a write that was withdrawn because instances did not survive it");

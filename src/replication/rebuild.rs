@@ -344,6 +344,11 @@ impl Core {
         self.record(Record::Rebuild { lane: key.clone(), instance: target, step }, later);
     }
 
+    fn is_saving(&self, key: &Lane, target: InstanceId) -> bool {
+        let rebuild = self.lanes.get(key).and_then(|lane| lane.at[target.index()].rebuild.as_ref());
+        rebuild.is_some_and(|rebuild| rebuild.phase == Phase::Saving)
+    }
+
     /// A step is durable.
     pub(super) fn step_durable(&mut self, key: &Lane, target: InstanceId, step: &RebuildStep) {
         match step {
@@ -359,6 +364,8 @@ impl Core {
                 self.go_to(key, target, Phase::Copying);
             }
             RebuildStep::Copied => self.go_to(key, target, Phase::Following),
+            // It may have been given up again since.
+            RebuildStep::Ended { .. } if !self.is_saving(key, target) => {}
             RebuildStep::Ended { .. } => {
                 self.forget_rebuild(key, target);
                 self.bears_again(key, target);

@@ -3,6 +3,7 @@
 use isochrome::chroma::ids::InstanceId;
 use isochrome::replication::core::Core;
 use isochrome::replication::event::{DownReason, Event};
+use isochrome::replication::view::CoreView;
 use isochrome::wal::record::{Record, Verdict};
 
 use crate::errands::Task;
@@ -57,9 +58,12 @@ impl World {
     fn is_whole(&self) -> bool {
         let facts = &self.log.facts;
         let view = self.core.as_ref().map(Core::view);
-        let divergent = view.is_some_and(|view| view.instances.iter().any(|at| !at.divergent.is_empty()));
+        // A loss may be the death under which a suspect is withdrawn, and other copies given up.
+        let giving_up = |view: CoreView| {
+            !view.suspects.is_empty() || view.instances.iter().any(|at| !at.divergent.is_empty())
+        };
         let lost = self.servers.iter().any(|server| server.lost_state) || !facts.lost.is_empty();
-        !lost && !divergent && facts.divergent.is_empty()
+        !lost && !view.is_some_and(giving_up) && facts.divergent.is_empty() && facts.suspects.is_empty()
     }
 
     /// A collection on a server turns out not to be what it should. What is wrong with it shows as soon as nobody reads it.

@@ -9,6 +9,7 @@ mod gather;
 mod hold;
 mod levels;
 mod poison;
+mod rebuild;
 mod schema;
 
 use super::core::Settings;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::bench::{A, B, Bench, ID, add, create, records};
 use crate::chroma::ids::CollectionId;
-use crate::replication::core::Core;
+use crate::replication::core::{Core, Settings};
 use crate::replication::event::{Action, DeliveryOutcome, DownReason, Event, Reply};
 use crate::replication::recover::Recovery;
 use crate::wal::record::brief::{Brief, Ruling, Work};
@@ -303,4 +303,26 @@ fn a_restart_remembers_suspects_and_what_was_withdrawn() {
     let trial = bench.take(B);
     assert!(trial.rehearse && trial.entries == [Lsn(4)]);
     assert_eq!(bench.core.view().poisoned.iter().map(|one| one.lsn).collect::<Vec<_>>(), [Lsn(3)]);
+}
+
+#[test]
+fn one_that_has_no_collection_yet_does_not_hold_a_withdrawn_write() {
+    let mut bench = Bench::with_collection();
+    let brief = |(lsn, op)| Brief { lsn, lane: Arc::new(Lane::Collection(ID)), work: Work::of(op, 10) };
+    let entries = [(Lsn(1), create(false)), (Lsn(2), add(&[1])), (Lsn(3), add(&[2]))];
+    let recovery = Recovery {
+        catalog: bench.core.catalog().clone(),
+        entries: vec![entries.into_iter().map(brief).collect()],
+        decisions: [1, 2].map(|lsn| (Lsn(lsn), Ruling::Committed)).into(),
+        positions: [A, B].map(|instance| ((Lane::Collection(ID), instance), Lsn(2))).into(),
+        suspects: [(Lsn(3), A)].into(),
+        ..Recovery::default()
+    };
+    let settings = Settings { instances: 3, ..bench.core.settings.clone() };
+    (bench.core, bench.others) = Core::recover(settings, 0, recovery);
+    bench.up(A);
+    let trial = bench.take(A);
+    bench.fail_rehearsal(&trial);
+    let divergent = bench.core.view().instances.iter().map(|at| at.divergent.len()).collect::<Vec<_>>();
+    assert_eq!(divergent, [1, 1, 0], "the third one is still to be sent the collection itself");
 }
