@@ -39,6 +39,8 @@ pub struct Status {
     pub suspects: Vec<Lsn>,
     /// Writes that were withdrawn because instances did not survive them, and are kept, by LSN.
     pub poisoned: Vec<Lsn>,
+    /// Committed writes that the last instance which has their collection goes on refusing, by LSN.
+    pub refused: Vec<Lsn>,
     /// Reads that wait for an instance that has caught up.
     pub waiting_reads: usize,
     /// The first write without a verdict.
@@ -153,6 +155,7 @@ impl Status {
             oldest_pending: None,
             suspects: Vec::new(),
             poisoned: Vec::new(),
+            refused: Vec::new(),
             waiting_reads: 0,
             oldest_undecided: None,
             moves: Vec::new(),
@@ -180,6 +183,7 @@ impl Status {
             undecided_writes: view.undecided,
             suspects: view.suspects.clone(),
             poisoned: view.poisoned.iter().map(|one| one.lsn).collect(),
+            refused: view.refused.iter().map(|one| one.lsn).collect(),
             waiting_reads: view.waiting_reads,
             oldest_undecided: view.oldest_undecided,
             leader_moves: view.moves.iter().copied().collect(),

@@ -21,6 +21,13 @@ pub fn copy_name(id: CollectionId) -> String {
     format!("{COPY}{:032x}", id.0)
 }
 
+/// True for a name that [`replaced`] or [`copy_name`] makes.
+#[must_use]
+pub fn is_put_aside(name: &str) -> bool {
+    let id = [REPLACED, COPY].iter().find_map(|own| name.strip_prefix(own));
+    id.is_some_and(|id| id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
 /// A get of a page of ids.
 #[must_use]
 pub fn page_of_ids_body(limit: usize, offset: usize) -> Vec<u8> {
@@ -129,6 +136,8 @@ mod tests {
     fn names_of_ours_fit_chroma_and_differ() {
         let id = CollectionId(7);
         assert_ne!(replaced(id), copy_name(id));
+        assert!(is_put_aside(&replaced(id)) && is_put_aside(&copy_name(id)));
+        assert!(!is_put_aside("isochrome-copy-of-mine"), "one may be called so");
         assert!(replaced(id).bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'));
     }
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::copies::is_put_aside;
 use super::scan::delete_members;
 
 /// An id that no record has: the scan refuses it in every write of a client.
@@ -24,6 +25,12 @@ pub fn grave(lsn: u64) -> String {
 #[must_use]
 pub fn is_grave(name: &str) -> bool {
     name.strip_prefix(GRAVE).is_some_and(|number| number.parse::<u64>().is_ok())
+}
+
+/// True for a name that only we give to a collection, for a while.
+#[must_use]
+pub fn is_passing_name(name: &str) -> bool {
+    is_grave(name) || is_put_aside(name)
 }
 
 /// A delete of these ids.

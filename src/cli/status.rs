@@ -78,6 +78,12 @@ fn text(status: &Value) -> String {
         lines
             .push(format!("POISONED write {poisoned}: it was withdrawn and is kept; see isochrome poisoned"));
     }
+    for refused in status["refused"].as_array().into_iter().flatten() {
+        lines.push(format!(
+            "REFUSED write {refused}: it is committed, and the last instance that has its collection does not take it; \
+             the collection is behind until it does, or is dropped"
+        ));
+    }
     if let (Some(at), Some(summary)) =
         (status["verify"]["ended_at"].as_str(), status["verify"]["summary"].as_str())
     {

@@ -109,13 +109,16 @@ impl Core {
     }
 
     fn cancel_part(&mut self, key: &Lane, lsn: Lsn) {
+        self.decide_aside(key, lsn, Verdict::Cancelled(answer()));
+    }
+
+    /// A verdict by which nothing is applied: every position stays where it is.
+    pub(super) fn decide_aside(&mut self, key: &Lane, lsn: Lsn, verdict: Verdict) {
         let Some(lane) = self.lanes.get_mut(key) else { return };
         let (instance, applied) = (lane.leader, lane.at[lane.leader.index()].applied);
         let Some(entry) = lane.entry_mut(lsn) else { return };
-        let verdict = Verdict::Cancelled(answer());
         entry.decide(verdict.clone());
         let decisions = vec![Decision { lsn, verdict }];
-        // Nothing is applied by it: the position stays where it is.
         let outcome = Outcome { lane: key.clone(), instance, applied, decisions, changes: Vec::new() };
         let later = Later::Outcome { lane: key.clone(), instance, decided: vec![lsn], changes: Vec::new() };
         self.record(Record::Outcome(outcome), later);

@@ -2,12 +2,23 @@
 
 use super::core::{Core, InFlight};
 use super::event::What;
+use super::lane::LaneAt;
 use super::pending::Pending;
 use crate::chroma::ids::InstanceId;
 use crate::wal::record::{Answer, Lane, Lsn};
 
 /// Indefinite answers after which a write counts as a suspect.
 const SUSPECT_AFTER: u8 = 3;
+/// Failures in a row after which an instance that does not take what was decided counts as broken in that lane: after
+/// about 13 seconds, with the pauses in between.
+const BROKEN_AFTER: u32 = 8;
+
+impl LaneAt {
+    /// True where the copy goes on refusing what was decided.
+    pub(super) fn is_broken(&self) -> bool {
+        self.failures >= BROKEN_AFTER
+    }
+}
 
 impl Core {
     pub(super) fn in_doubt(&mut self, ended: InFlight, detail: String, answer: Option<Answer>) {
@@ -17,6 +28,7 @@ impl Core {
             // Schema entries can't poison a writer; Chroma answers some of them 500 while its database is locked.
             if matches!(ended.what, What::Records { .. } | What::DeleteIds { .. }) {
                 self.count_failure(&ended, &answer);
+                self.give_up_broken(&ended, &answer);
             }
             self.back_off(&ended);
         }
@@ -42,6 +54,18 @@ impl Core {
         lane.at[instance.index()].tainted |= blocked;
         if lane.entry(lsn).is_some_and(Pending::is_on_trial) {
             lane.at.iter_mut().filter(|at| at.sent >= lsn).for_each(|at| at.tainted = true);
+        }
+    }
+
+    /// A copy that takes no write any more is no copy: what another instance decided goes on failing there, while the
+    /// instance proves in between that it writes elsewhere. The last source stays, and is asked on and on.
+    pub(super) fn give_up_broken(&mut self, ended: &InFlight, answer: &Answer) {
+        let Some(lane) = self.lanes.get(&ended.lane) else { return };
+        let at = &lane.at[ended.instance.index()];
+        let decided = ended.entries.iter().all(|lsn| lane.entry(*lsn).is_some_and(Pending::is_decided));
+        if decided && at.is_broken() && at.divergent.is_none() {
+            let reason = format!("it goes on refusing {:?}, which others took: {answer:?}", ended.entries);
+            self.give_up(&ended.lane, ended.instance, reason);
         }
     }
 

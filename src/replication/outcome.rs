@@ -56,6 +56,10 @@ impl Core {
             DeliveryOutcome::DeadWriter { answer } => {
                 self.note_doubt(&ended);
                 self.bad_end(&ended, Some(&answer));
+                if ended.decided {
+                    self.give_up_broken(&ended, &answer);
+                    self.back_off(&ended);
+                }
                 self.recheck(instance, "its writer is dead".to_owned());
             }
             DeliveryOutcome::Rehearsal { detail, answer } => self.rehearsal_ended(ended, detail, answer),

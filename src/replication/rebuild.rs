@@ -19,6 +19,7 @@
 mod diverge;
 mod ended;
 mod lost;
+mod names;
 mod source;
 mod view;
 
@@ -27,7 +28,7 @@ use std::collections::BTreeSet;
 use super::core::Core;
 use super::durable::Later;
 use super::event::{Errand, What};
-use super::lane::{LaneAt, LaneState};
+use super::lane::LaneState;
 use super::step::Step;
 use crate::catalog::change::CatalogChange;
 use crate::chroma::ids::{CollectionId, InstanceId};
@@ -153,18 +154,6 @@ impl Rebuilds {
 
     pub(super) fn active_lanes(&self) -> impl Iterator<Item = &Lane> {
         self.active.iter().map(|(_, key)| key)
-    }
-}
-
-impl LaneAt {
-    /// True while what others do there must wait for entries of this lane as for those of any lane.
-    pub(super) fn holds_names(&self, lsn: Lsn, rebuilds: bool) -> bool {
-        match (&self.divergent, &self.rebuild) {
-            (None, _) => self.applied_durable < lsn,
-            (Some(_), Some(rebuild)) if rebuild.from.is_some() => self.applied_durable < lsn,
-            (Some(_), Some(rebuild)) => !rebuild.put_away,
-            (Some(_), None) => rebuilds,
-        }
     }
 }
 
@@ -314,27 +303,6 @@ impl Core {
             (rebuild.reading, rebuild.digest) = (false, None);
         }
         self.dirty.insert(key.clone());
-    }
-
-    /// True when entries of other lanes up to the list that give or take the name or its database are applied on the
-    /// target.
-    fn name_is_free(&self, key: &Lane, id: CollectionId, target: InstanceId) -> bool {
-        let rebuild = self.lanes.get(key).and_then(|lane| lane.at[target.index()].rebuild.as_ref());
-        let (Some(rebuild), Some(known)) = (rebuild, self.catalog.known(id)) else { return false };
-        let from = rebuild.from.unwrap_or_default();
-        let before = self.schema.before(key, (&known.tenant, &known.database, &rebuild.name), from);
-        before.into_iter().all(|lsn| self.is_past(lsn, target))
-    }
-
-    /// True where nothing on the instance has to wait for a schema entry any more.
-    pub(super) fn is_past(&self, lsn: Lsn, instance: InstanceId) -> bool {
-        let Some(key) = self.schema.lane_of(lsn) else { return true };
-        let rebuilds = self.settings.rebuild && matches!(key, Lane::Collection(_));
-        self.lanes.get(key).is_none_or(|lane| {
-            // A copy that is not trusted tells nothing of the verdict.
-            let at = &lane.at[instance.index()];
-            !at.holds_names(lsn, rebuilds) && (at.divergent.is_none() || lane.decided >= lsn)
-        })
     }
 
     /// Makes a step durable; nothing more is done until it is.

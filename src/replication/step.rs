@@ -21,6 +21,8 @@ pub(super) enum Step {
     Skip { upto: Lsn },
     /// The catalog alone decides the entry.
     Decide { lsn: Lsn, verdict: Verdict, changes: Vec<CatalogChange> },
+    /// The entry is void, though not all before it is applied there.
+    Refuse { lsn: Lsn, verdict: Verdict },
     Send {
         entries: Vec<Lsn>,
         /// All of them were decided before.
@@ -36,10 +38,13 @@ impl Step {
     }
 
     fn refuse(entry: &Pending, error: &ApiError) -> Self {
-        let answer = Answer { status: error.status, body: error.body() };
-        let verdict = Verdict::Rejected { answer, fixes_dimension: None };
-        Self::Decide { lsn: entry.lsn, verdict, changes: Vec::new() }
+        Self::Decide { lsn: entry.lsn, verdict: rejection(error), changes: Vec::new() }
     }
+}
+
+fn rejection(error: &ApiError) -> Verdict {
+    let answer = Answer { status: error.status, body: error.body() };
+    Verdict::Rejected { answer, fixes_dimension: None }
 }
 
 impl Core {
@@ -87,6 +92,9 @@ impl Core {
         if lane.at[instance.index()].stops_before(entry.lsn) {
             return Step::Wait;
         }
+        if let Some(step) = self.ends_broken(key, lane, instance) {
+            return step;
+        }
         let drops = || entry.is(&Op::DropCollection) || lane.is_dropped_after(entry.lsn);
         let ends = || lane.dropped_at.is_some() || drops();
         if self.holds_poison(key, instance) && !ends() {
@@ -107,6 +115,29 @@ impl Core {
             }
             Effect::Undecided | Effect::Void => Step::Wait,
         }
+    }
+
+    /// The last source goes on refusing what was decided, and a drop of the collection waits: what is undecided before the
+    /// drop is void, and the drop is sent past what is refused.
+    fn ends_broken(&self, key: &Lane, lane: &LaneState, instance: InstanceId) -> Option<Step> {
+        let Lane::Collection(id) = *key else { return None };
+        let at = &lane.at[instance.index()];
+        if lane.leader != instance || !at.is_broken() || !lane.is_dropped_after(at.applied) {
+            return None;
+        }
+        let from = lane.index_after(lane.decided);
+        let undecided = lane.entries.range(from..).find(|entry| !entry.is_decided());
+        Some(match undecided {
+            Some(entry) if !entry.is(&Op::DropCollection) => Step::Refuse {
+                lsn: entry.lsn,
+                verdict: rejection(&ApiError::collection_id_not_found(id.uuid())),
+            },
+            Some(drop) if lane.entries.get(from).is_some_and(|first| first.lsn == drop.lsn) => {
+                let in_turn = drop.after().iter().all(|lsn| self.is_past(*lsn, instance));
+                if in_turn { self.request(key, lane, drop, instance) } else { Step::Wait }
+            }
+            _ => Step::Wait,
+        })
     }
 
     /// I3: the outcome there of every earlier write that it conflicts with is durable; and schema entries that it

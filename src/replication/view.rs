@@ -54,6 +54,16 @@ pub struct PoisonedView {
     pub blocks: bool,
 }
 
+/// A committed write that the last instance which has its collection goes on refusing: the collection is behind there,
+/// and takes nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RefusedView {
+    pub lsn: Lsn,
+    /// The lane in words.
+    pub lane: String,
+    pub instance: InstanceId,
+}
+
 /// The whole at a moment.
 #[derive(Clone, Debug, Serialize)]
 pub struct CoreView {
@@ -67,6 +77,7 @@ pub struct CoreView {
     pub suspects: Vec<Lsn>,
     /// Writes that were withdrawn because instances did not survive them, and are kept.
     pub poisoned: Vec<PoisonedView>,
+    pub refused: Vec<RefusedView>,
     pub waiting_reads: usize,
     /// Everything before it has its verdict; `None` where nothing is undecided.
     pub oldest_undecided: Option<Lsn>,
@@ -85,6 +96,7 @@ impl Core {
             oldest_pending: self.lanes.values().filter_map(|lane| Some(lane.entries.front()?.lsn)).min(),
             suspects: self.lanes.values().flat_map(LaneState::undecided_suspects).collect(),
             poisoned: self.poisoned_view(),
+            refused: self.refused_view(),
             waiting_reads: self.reads.len(),
             oldest_undecided: self.lanes.values().filter_map(LaneState::oldest_undecided).min(),
             moves: Move::WORDS.into_iter().zip(self.moves).collect(),
@@ -99,6 +111,18 @@ impl Core {
             PoisonedView { lsn: *lsn, lane: format!("{lane:?}"), instance: *instance, blocks }
         };
         self.poisoned.iter().filter(|(_, poisoned)| poisoned.kept).map(view).collect()
+    }
+
+    fn refused_view(&self) -> Vec<RefusedView> {
+        let of_lane = |(key, lane): (&Lane, &LaneState)| {
+            let refusing = self.instance_ids().find(|instance| {
+                let at = &lane.at[instance.index()];
+                at.is_broken() && at.divergent.is_none() && !self.has_other_source(key, *instance)
+            })?;
+            let lsn = lane.oldest_pending_at(refusing)?;
+            Some(RefusedView { lsn, lane: format!("{key:?}"), instance: refusing })
+        };
+        self.lanes.iter().filter_map(of_lane).collect()
     }
 
     fn instance_view(&self, instance: InstanceId) -> InstanceView {

@@ -94,10 +94,13 @@ impl World {
         let settled = self.settled.get(&(lane.clone(), instance)).copied().unwrap_or_default();
         let (first, last) = (delivery.entries[0], delivery.entries[delivery.entries.len() - 1]);
         let dropped = self.dropped_at(lane);
+        let ends = matches!(delivery.what, What::DropCollection { .. });
         assert!(first > durable, "I2: {first} is sent to {instance:?} again after {durable} was applied");
         for before in facts.lanes[lane].range(..last).filter(|lsn| !delivery.entries.contains(lsn)) {
             let void = facts.is_void(*before) || dropped.is_some_and(|dropped| *before < dropped);
             let void = void || self.may_be_withdrawn(*before);
+            // A drop may pass what the last source goes on refusing; it is decided, so that the drop comes after it.
+            let void = void || (ends && facts.decisions.contains_key(before));
             if *before <= durable || void || facts.is_forgotten(*before) {
                 continue;
             }

@@ -9,6 +9,7 @@ use isochrome::wal::record::{EntryHead, Lane, Lsn, Op, Transaction};
 use crate::check::lane_of;
 use crate::courier::{is_grave, record_op};
 use crate::deadly::poison;
+use crate::errands::is_put_aside;
 use crate::history::{Began, History, Look, Shown};
 use crate::kept::{get, hashes};
 use crate::model::{DEFAULT_DATABASE, Kind, RealId, Request, Response};
@@ -258,11 +259,12 @@ impl World {
         let pending = &self.reads[&read];
         let id = CollectionId(pending.began.collection);
         let catalog = self.core.as_ref().map(Core::catalog);
-        let Some(collection) = catalog.and_then(|catalog| catalog.real_id(id, instance)) else {
-            let living = catalog.and_then(|catalog| catalog.living(id));
-            assert!(living.is_none(), "I6: {instance:?} does not hold {id}, and is to be read");
+        let Some(living) = catalog.and_then(|catalog| catalog.living(id)) else {
             return self.read_ends(read, None, &Shown::Gone);
         };
+        let collection = living.real_ids.get(&instance).copied();
+        let collection =
+            collection.unwrap_or_else(|| panic!("I6: {instance:?} lacks {id}, and is to be read"));
         let request = match &pending.began.look {
             Look::Description => Request::DescribeById { database: String::new(), collection },
             Look::Whole => get(collection, None),
@@ -299,6 +301,10 @@ impl World {
     pub(crate) fn read_answered(&mut self, read: ReadId, server: usize, end: End) {
         let shown = match end {
             End::Answered(Response::Records(records)) => Shown::Records(records),
+            // It is copied again here meanwhile.
+            End::Answered(Response::Collection(found)) if is_put_aside(&found.name) => {
+                return self.read_tries_again(read);
+            }
             End::Answered(Response::Collection(found)) => {
                 Shown::Description(self.name_of(read, found.name), found.metadata)
             }
@@ -306,18 +312,22 @@ impl World {
             End::Answered(other) => panic!("a read got {other:?}"),
             End::Lost | End::Refused => {
                 self.recheck(server);
-                let Some(mut pending) = self.reads.remove(&read) else {
-                    return;
-                };
-                pending.tries += 1;
-                if pending.tries < TRIES {
-                    return self.ask_for_instance(pending);
-                }
-                self.reads.insert(read, pending);
-                return self.read_refused(read);
+                return self.read_tries_again(read);
             }
         };
         self.read_ends(read, Some(server), &shown);
+    }
+
+    fn read_tries_again(&mut self, read: ReadId) {
+        let Some(mut pending) = self.reads.remove(&read) else {
+            return;
+        };
+        pending.tries += 1;
+        if pending.tries < TRIES {
+            return self.ask_for_instance(pending);
+        }
+        self.reads.insert(read, pending);
+        self.read_refused(read);
     }
 
     /// A collection that is being dropped has a name of ours for a moment; its clients see the old one.

@@ -169,8 +169,9 @@ impl World {
         self.operator_comes = false;
         let Some(core) = &self.core else { return };
         let view = core.view();
-        let lanes: BTreeSet<Lane> =
-            view.suspects.iter().map(|lsn| self.log.facts.entries[lsn].0.lane.clone()).collect();
+        let refused = view.refused.iter().map(|refused| &refused.lsn);
+        let stays = view.suspects.iter().chain(refused);
+        let lanes: BTreeSet<Lane> = stays.map(|lsn| self.log.facts.entries[lsn].0.lane.clone()).collect();
         for collection in lanes.iter().filter_map(public_id) {
             self.count("dropped for a suspect that stayed");
             self.drop_collection(None, collection);
@@ -196,12 +197,13 @@ impl World {
     pub(crate) fn call_operator(&mut self) {
         let Some(core) = &self.core else { return };
         let view = core.view();
-        if self.operator_comes || view.poisoned.is_empty() && view.suspects.is_empty() {
+        let stays = !view.suspects.is_empty() || !view.refused.is_empty();
+        if self.operator_comes || view.poisoned.is_empty() && !stays {
             return;
         }
         self.operator_comes = true;
         // A suspect is given time to be decided.
-        let delay_ms = if view.suspects.is_empty() { self.random.u64(100..4_000) } else { 15_000 };
+        let delay_ms = if stays { 15_000 } else { self.random.u64(100..4_000) };
         self.after(delay_ms, Happening::Operator);
     }
 }

@@ -272,6 +272,11 @@ fn copy(id: CollectionId) -> String {
     format!("copy-{id}")
 }
 
+/// True for the name of a collection that is replaced, or replaces one.
+pub(crate) fn is_put_aside(name: &str) -> bool {
+    name.starts_with("replaced-") || name.starts_with("copy-")
+}
+
 fn void(id: RealId) -> String {
     format!("void-{id}")
 }

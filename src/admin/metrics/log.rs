@@ -19,6 +19,11 @@ pub(super) fn write(page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {
         "Writes that were withdrawn because instances did not survive them, and are kept",
         status.poisoned.len() as u64,
     )?;
+    page.number(
+        "refused",
+        "Committed writes that the last instance which has their collection goes on refusing",
+        status.refused.len() as u64,
+    )?;
     page.number("undecided_writes", "Writes without a verdict", status.undecided_writes as u64)?;
     let Some(log) = snapshot.log() else {
         return Ok(());

@@ -15,7 +15,7 @@ use super::relay::{EndOfRead, Rest};
 use crate::chroma::answers::{Asked, Meaning, classify};
 use crate::chroma::error::ApiError;
 use crate::chroma::ids::InstanceId;
-use crate::chroma::requests::is_grave;
+use crate::chroma::requests::is_passing_name;
 use crate::chroma::rewrite::{collection_name_and_dimension, collection_with_id, mend_message};
 use crate::gateway::entry::Received;
 use crate::gateway::headers;
@@ -209,7 +209,7 @@ fn described(app: &AppState, what: &Forward, answered: Answered, body: &Bytes, t
     };
     let answered = answered.with_body(mended);
     let confirmed = name == target.name
-        || (what.level != Level::Strong && !is_grave(&name))
+        || (what.level != Level::Strong && !is_passing_name(&name))
         || app.replication.with_catalog(|catalog| {
             catalog.living(target.id).is_some_and(|collection| collection.name == name)
         });

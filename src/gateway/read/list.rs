@@ -13,7 +13,7 @@ use crate::catalog::Catalog;
 use crate::chroma::ids::{CollectionId, InstanceId};
 use crate::chroma::page::{self, Page};
 use crate::chroma::path;
-use crate::chroma::requests::is_grave;
+use crate::chroma::requests::is_passing_name;
 use crate::chroma::rewrite::{collection_name_and_dimension, collection_with_id, join_list, list_items};
 use crate::gateway::answer::Refusal;
 use crate::gateway::entry::Received;
@@ -120,7 +120,7 @@ fn show(
         let Some(id) = ours.get(&item.real_id.as_u128()) else { continue };
         let (name, _) = collection_name_and_dimension(item.json).ok_or(Unfit::NoList)?;
         let now = catalog.living(*id).map(|collection| &collection.name);
-        let may_differ = level != Level::Strong && !is_grave(&name);
+        let may_differ = level != Level::Strong && !is_passing_name(&name);
         if now != Some(&name) && listed.names.get(id) != Some(&name) && !may_differ {
             return Err(Unfit::Unconfirmed(name));
         }

@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::report::{Difference, NotCompared, Report};
 use crate::catalog::SYSTEM;
+use crate::chroma::copies::is_put_aside;
 use crate::chroma::path;
 use crate::delivery::handle::Replication;
 use crate::instances::client::Instance;
@@ -24,8 +25,6 @@ const LIST: Duration = Duration::from_secs(30);
 const SETTLE: Duration = Duration::from_secs(120);
 /// Collections in one list.
 const PAGE: usize = 1_000;
-/// What the rebuild of a collection puts beside it for a while.
-const OWN_NAMES: [&str; 2] = ["isochrome-copy-", "isochrome-replaced-"];
 
 /// Something that should not be there, or should.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -101,7 +100,7 @@ async fn strangers(
             break;
         }
     }
-    all.retain(|one| !OWN_NAMES.iter().any(|own| one.name.starts_with(own)));
+    all.retain(|one| !is_put_aside(&one.name));
     let strange = replication.with_catalog(|catalog| {
         all.retain(|one| catalog.owner_of(instance.id, one.id.as_u128()).is_none());
         all

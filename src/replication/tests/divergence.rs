@@ -1,10 +1,13 @@
 //! An instance contradicts the verdicts of a lane: it serves the lane no more, and is not waited for.
 
+use std::sync::Arc;
+
 use super::bench::{A, B, Bench, ID, add};
 use crate::replication::core::Core;
-use crate::replication::event::{Action, DeliveryOutcome, Event};
+use crate::replication::event::{Action, DeliveryOutcome, DownReason, Event, What};
 use crate::replication::recover::Recovery;
-use crate::wal::record::{Answer, Lane, Lsn};
+use crate::wal::record::brief::{Brief, Ruling, Work};
+use crate::wal::record::{Answer, Lane, Lsn, Op};
 
 /// A bench on which B has just refused what A had committed; nothing of that is durable yet.
 fn contradicted() -> Bench {
@@ -71,4 +74,77 @@ fn a_restart_remembers_it_though_nothing_is_pending() {
         DeliveryOutcome::Success { answer: Answer { status: 201, body: b"{}".to_vec() }, real_id: None },
     );
     assert!(bench.deliveries.is_empty(), "nothing is sent there");
+}
+
+#[test]
+fn one_that_goes_on_refusing_what_was_committed_without_an_answer_to_it_is_given_up() {
+    let mut bench = Bench::with_collection();
+    bench.log(add(&[2]));
+    let leader = bench.take(A);
+    bench.succeed(&leader, 201);
+    bench.save();
+    let mut refused = 0;
+    while bench.core.view().instances[1].divergent.is_empty() {
+        assert!(refused < 20, "it would go on for ever");
+        let follower = bench.take(B);
+        let answer = Some(Answer { status: 500, body: b"Error in compaction".to_vec() });
+        bench.end(&follower, DeliveryOutcome::Doubt { detail: "500".to_owned(), answer });
+        bench.up(B);
+        bench.tick_at(bench.now_ms + 10_000);
+        refused += 1;
+    }
+    assert!(refused > 5, "one that is busy for a while is not broken");
+    bench.save();
+    assert_eq!(finished(&bench), [Lsn(1), Lsn(2), Lsn(3)]);
+    bench.feed(Event::InstanceDown { instance: A, reason: DownReason::Refused });
+    bench.log(add(&[3]));
+    assert!(bench.deliveries.is_empty(), "nobody asks it any more");
+}
+
+/// What a restart finds where A misses one committed write, and B is divergent.
+fn missing_one(bench: &Bench, later: &[(Lsn, Op)]) -> Recovery {
+    let lane = Lane::Collection(ID);
+    let all = std::iter::once((Lsn(3), add(&[2]))).chain(later.iter().cloned());
+    let brief = |(lsn, op)| Brief { lsn, lane: Arc::new(Lane::Collection(ID)), work: Work::of(op, 10) };
+    Recovery {
+        catalog: bench.core.catalog().clone(),
+        entries: vec![all.map(brief).collect()],
+        decisions: vec![(Lsn(3), Ruling::Committed)],
+        positions: [A, B].map(|instance| ((lane.clone(), instance), Lsn(2))).into(),
+        divergent: vec![(lane, B, "it refused what was committed".to_owned())],
+        ..Recovery::default()
+    }
+}
+
+/// A refuses the one that it misses until that is told.
+fn refuse_on_and_on(bench: &mut Bench) {
+    for _ in 0..20 {
+        let refused = bench.take(A);
+        assert_eq!(refused.entries, [Lsn(3)]);
+        let answer = Some(Answer { status: 500, body: b"Error in compaction".to_vec() });
+        bench.end(&refused, DeliveryOutcome::Doubt { detail: "500".to_owned(), answer });
+        bench.up(A);
+        bench.tick_at(bench.now_ms + 10_000);
+        if bench.core.view().refused.iter().any(|refused| refused.lsn == Lsn(3)) {
+            return;
+        }
+    }
+    panic!("nobody is told");
+}
+
+#[test]
+fn the_last_source_that_goes_on_refusing_is_asked_on_and_on_and_a_drop_passes_what_it_refuses() {
+    for drops in [false, true] {
+        let mut bench = Bench::with_collection();
+        let later = [(Lsn(4), add(&[3])), (Lsn(5), Op::DropCollection)];
+        let recovery = missing_one(&bench, if drops { &later } else { &later[..1] });
+        let (core, _) = Core::recover(bench.core.settings.clone(), 0, recovery);
+        bench.core = core;
+        bench.up(A);
+        refuse_on_and_on(&mut bench);
+        bench.save();
+        assert!(bench.core.view().instances[0].divergent.is_empty(), "the last source stays");
+        let next = bench.take(A);
+        assert_eq!(matches!(next.what, What::DropCollection { .. }), drops, "{next:?}");
+    }
 }
