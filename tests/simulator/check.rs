@@ -89,14 +89,14 @@ impl World {
     /// I2 and I3: all that comes before in the lane is settled there, durably where it conflicts.
     fn check_order(&self, delivery: &Delivery) {
         let facts = &self.log.facts;
-        let (lane, instance) = (&delivery.lane, delivery.instance);
+        let (lane, instance, sent) = (&delivery.lane, delivery.instance, &delivery.entries);
         let durable = facts.applied(lane, instance);
         let settled = self.settled.get(&(lane.clone(), instance)).copied().unwrap_or_default();
-        let (first, last) = (delivery.entries[0], delivery.entries[delivery.entries.len() - 1]);
+        let (first, last) = (sent[0], sent[sent.len() - 1]);
         let dropped = self.dropped_at(lane);
         let ends = matches!(delivery.what, What::DropCollection { .. });
         assert!(first > durable, "I2: {first} is sent to {instance:?} again after {durable} was applied");
-        for before in facts.lanes[lane].range(..last).filter(|lsn| !delivery.entries.contains(lsn)) {
+        for before in facts.lanes[lane].range(..last).filter(|lsn| !sent.contains(lsn)) {
             let void = facts.is_void(*before) || dropped.is_some_and(|dropped| *before < dropped);
             let void = void || self.may_be_withdrawn(*before);
             // A drop may pass what the last source goes on refusing; it is decided, so that the drop comes after it.
@@ -104,18 +104,10 @@ impl World {
             if *before <= durable || void || facts.is_forgotten(*before) {
                 continue;
             }
-            assert!(
-                *before <= settled,
-                "I2: {before} is overtaken at {instance:?} by {:?}",
-                delivery.entries
-            );
+            assert!(*before <= settled, "I2: {before} is overtaken at {instance:?} by {sent:?}");
             let (earlier, _) = &facts.entries[before];
-            let mut heads = delivery.entries.iter().map(|lsn| &facts.entries[lsn].0);
-            assert!(
-                !heads.any(|head| conflict(earlier, head)),
-                "I3: {before} is not settled at {instance:?}, and {:?} conflicts",
-                delivery.entries
-            );
+            let conflicts = sent.iter().any(|lsn| conflict(earlier, &facts.entries[lsn].0));
+            assert!(!conflicts, "I3: {before} is not settled at {instance:?}, and {sent:?} conflicts");
         }
     }
 
