@@ -5,7 +5,7 @@ use super::event::What;
 use super::lane::LaneAt;
 use super::pending::Pending;
 use crate::chroma::ids::InstanceId;
-use crate::wal::record::{Answer, Lane, Lsn};
+use crate::wal::record::{Answer, Lane, Lsn, Verdict};
 
 /// Indefinite answers after which a write counts as a suspect.
 const SUSPECT_AFTER: u8 = 3;
@@ -67,6 +67,20 @@ impl Core {
             let reason = format!("it goes on refusing {:?}, which others took: {answer:?}", ended.entries);
             self.give_up(&ended.lane, ended.instance, reason);
         }
+    }
+
+    /// An entry is void because a drop comes behind it. Who was sent it may hold it; a restart knows that from the
+    /// suspicion.
+    pub(super) fn refuse(&mut self, key: &Lane, instance: InstanceId, lsn: Lsn, verdict: Verdict) {
+        let Some(lane) = self.lanes.get_mut(key) else { return };
+        let was_sent = lane.at[instance.index()].sent >= lsn;
+        lane.at.iter_mut().filter(|at| at.sent >= lsn).for_each(|at| at.tainted = true);
+        if let Some(entry) = lane.entry_mut(lsn).filter(|entry| was_sent && entry.suspect().is_none()) {
+            entry.set_suspect(instance);
+            lane.suspects.insert(lsn);
+            self.record_suspect(lsn, instance, None);
+        }
+        self.decide_aside(key, lsn, verdict);
     }
 
     /// An instance that goes on answering one write indefinitely, and others well, does not like that write.

@@ -60,7 +60,7 @@ impl Core {
                     self.taint(&key, instance, lsn);
                     self.decide_here(&key, instance, lsn, verdict, changes);
                 }
-                Step::Refuse { lsn, verdict } => self.decide_aside(&key, lsn, verdict),
+                Step::Refuse { lsn, verdict } => self.refuse(&key, instance, lsn, verdict),
                 Step::Send { decided: true, .. } if !in_turn && self.holds_back(&key, instance) => {}
                 Step::Send { entries, what, .. } if self.waits_for_trial(&key, instance, &entries, &what) => {
                 }

@@ -203,7 +203,7 @@ impl Core {
         self.dirty.insert(ended.lane.clone());
     }
 
-    fn record_suspect(&mut self, lsn: Lsn, instance: InstanceId, answer: Option<&Answer>) {
+    pub(super) fn record_suspect(&mut self, lsn: Lsn, instance: InstanceId, answer: Option<&Answer>) {
         let none = || Answer { status: 500, body: b"no answer".to_vec() };
         let answer = answer.cloned().unwrap_or_else(none);
         self.record(Record::Suspect { lsn, instance, answer }, Later::Nothing);
