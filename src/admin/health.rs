@@ -9,7 +9,7 @@ use super::{Operators, json};
 
 #[derive(Serialize)]
 struct Health {
-    /// `healthy`, `degraded`, `initializing` or `error`.
+    /// `healthy`, `degraded`, `initializing`, `fenced` or `error`.
     status: &'static str,
     /// As in `"1/2"`.
     healthy_instances: String,
@@ -19,11 +19,13 @@ struct Health {
     oldest_pending_age_ms: Option<u64>,
 }
 
-/// 200 with at least one healthy instance, else 503.
+/// 200 with at least one healthy instance, else 503, and while fenced.
 pub(super) async fn health(State(operators): State<Operators>) -> Response {
     let status = Status::of(&operators).await;
     let (healthy, total) = (status.healthy_instances, status.total_instances);
-    let word = word(healthy, total, status.instances.iter().any(|instance| instance.state == "checking"));
+    let fenced = status.fenced.is_some();
+    let word =
+        word(fenced, healthy, total, status.instances.iter().any(|instance| instance.state == "checking"));
     let body = Health {
         status: word,
         healthy_instances: format!("{healthy}/{total}"),
@@ -32,11 +34,12 @@ pub(super) async fn health(State(operators): State<Operators>) -> Response {
         pending_writes: status.unified_wal.pending_writes,
         oldest_pending_age_ms: status.unified_wal.oldest_pending_age_ms,
     };
-    json(if healthy > 0 { 200 } else { 503 }, &body)
+    json(if healthy > 0 && !fenced { 200 } else { 503 }, &body)
 }
 
-fn word(healthy: usize, total: usize, checking: bool) -> &'static str {
+fn word(fenced: bool, healthy: usize, total: usize, checking: bool) -> &'static str {
     match healthy {
+        _ if fenced => "fenced",
         0 if checking => "initializing",
         0 => "error",
         all if all == total => "healthy",
@@ -50,9 +53,10 @@ mod tests {
 
     #[test]
     fn the_word_tells_how_many_are_healthy() {
-        assert_eq!(word(2, 2, false), "healthy");
-        assert_eq!(word(1, 2, true), "degraded");
-        assert_eq!(word(0, 2, true), "initializing");
-        assert_eq!(word(0, 2, false), "error");
+        assert_eq!(word(false, 2, 2, false), "healthy");
+        assert_eq!(word(false, 1, 2, true), "degraded");
+        assert_eq!(word(false, 0, 2, true), "initializing");
+        assert_eq!(word(false, 0, 2, false), "error");
+        assert_eq!(word(true, 1, 2, true), "fenced");
     }
 }

@@ -14,6 +14,7 @@ mod rebuild;
 mod reload;
 pub mod socket;
 pub mod status;
+mod takeover;
 mod time;
 mod transactions;
 
@@ -61,6 +62,7 @@ pub fn router(state: Operators) -> Router {
         .route("/admin/poisoned", get(poisoned::list))
         .route("/admin/poisoned/{id}/discard", post(poisoned::discard))
         .route("/admin/poisoned/{id}/force", post(poisoned::force))
+        .route("/admin/take-over", post(takeover::take_over))
         .route("/admin/{*path}", any(unknown_path))
         .with_state(state)
         .merge(Router::new().route("/metrics", get(metrics::metrics)).with_state(metered))

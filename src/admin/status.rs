@@ -10,6 +10,7 @@ use super::reload::ReloadStatus;
 use super::{Operators, time};
 use crate::gateway::AppState;
 use crate::instances::client::Instance;
+use crate::instances::fence::Fenced;
 use crate::repair::verify::report::Report;
 use crate::replication::rebuild::RebuildView;
 use crate::replication::view::{CoreView, InstanceView};
@@ -31,6 +32,10 @@ pub struct Status {
     pub total_instances: usize,
     /// ISO 8601.
     pub timestamp: String,
+    /// The epoch that this process took; another process that meets it stops.
+    pub epoch: u64,
+    /// Why nothing is read or written until an operator chooses; `null` while it is.
+    pub fenced: Option<FencedStatus>,
     /// Primary first.
     pub instances: Vec<InstanceStatus>,
     /// Writes without a verdict.
@@ -59,6 +64,23 @@ pub struct Status {
     pub performance_stats: Performance,
     pub concurrency_details: Concurrency,
     pub stats: Stats,
+}
+
+/// Another Isochrome may be writing.
+#[derive(Clone, Debug, Serialize)]
+pub struct FencedStatus {
+    /// `overtaken` or `old log`.
+    pub reason: &'static str,
+    /// What was seen, and what to do.
+    pub detail: String,
+    /// ISO 8601.
+    pub since: String,
+}
+
+impl From<Fenced> for FencedStatus {
+    fn from(fenced: Fenced) -> Self {
+        Self { reason: fenced.reason, detail: fenced.detail, since: time::iso(fenced.since) }
+    }
 }
 
 /// The last comparison of all instances.
@@ -101,7 +123,7 @@ pub struct InstanceStatus {
     pub address: String,
     pub healthy: bool,
     /// `up`, `checking`, or why it is down: `refused`, `hung`, `cannot write`, `lost state`,
-    /// `not ours`.
+    /// `not ours`, `fenced`, `handing over`.
     pub state: &'static str,
     /// The reason in words; empty while it is up.
     pub detail: String,
@@ -180,6 +202,8 @@ impl Status {
             healthy_instances: instances.iter().filter(|instance| instance.healthy).count(),
             total_instances: app.replication.instances().len(),
             timestamp: time::iso(SystemTime::now()),
+            epoch: app.replication.fence().epoch(),
+            fenced: app.replication.fenced().map(FencedStatus::from),
             undecided_writes: view.undecided,
             suspects: view.suspects.clone(),
             poisoned: view.poisoned.iter().map(|one| one.lsn).collect(),

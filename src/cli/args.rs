@@ -74,6 +74,12 @@ pub enum Command {
     /// If servers die under it again, it is withdrawn again.
     #[command(after_help = PRECEDENCE)]
     Force(PoisonedIdArgs),
+
+    /// Choose the running process's log, where another Isochrome with a copy of it may have written
+    ///
+    /// Shows what the instances hold that this log does not. Changes nothing without --yes.
+    #[command(after_help = PRECEDENCE)]
+    TakeOver(TakeOverArgs),
 }
 
 /// Arguments of `serve`.
@@ -172,6 +178,18 @@ pub struct JobsArgs {
     /// Print JSON instead of text
     #[arg(long)]
     pub json: bool,
+}
+
+/// Arguments of `take-over`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct TakeOverArgs {
+    /// Which process to ask: the one that runs on this data directory.
+    #[command(flatten)]
+    pub location: LocationArgs,
+
+    /// Do it, after a look at what is shown without this
+    #[arg(long)]
+    pub yes: bool,
 }
 
 /// Arguments of `poisoned`.

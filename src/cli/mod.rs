@@ -11,6 +11,7 @@ mod reload;
 pub mod serve;
 mod socket;
 pub mod status;
+pub mod takeover;
 pub mod verify;
 mod watch;
 
@@ -21,7 +22,7 @@ use clap::Parser;
 
 pub use args::{
     CheckArgs, Cli, Command, ConfigArgs, JobsArgs, LocationArgs, PoisonedArgs, PoisonedIdArgs, RebuildArgs,
-    ServeArgs, ServerArgs, StatusArgs, VerifyArgs,
+    ServeArgs, ServerArgs, StatusArgs, TakeOverArgs, VerifyArgs,
 };
 
 /// How the process ends.

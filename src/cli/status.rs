@@ -42,7 +42,13 @@ pub async fn status(data_dir: &Path, json: bool) -> Exit {
 fn text(status: &Value) -> String {
     let wal = &status["unified_wal"];
     let head = status["log"]["durable_lsn"].as_u64().unwrap_or_default();
-    let mut lines = vec![
+    let mut lines = Vec::new();
+    if let (Some(since), Some(detail)) =
+        (status["fenced"]["since"].as_str(), status["fenced"]["detail"].as_str())
+    {
+        lines.push(format!("FENCED since {since}: {detail}"));
+    }
+    lines.extend([
         format!(
             "{} of {} instances healthy, log at {head}, {} writes pending",
             status["healthy_instances"], status["total_instances"], wal["pending_writes"]
@@ -51,7 +57,7 @@ fn text(status: &Value) -> String {
             "{:<12} {:<14} {:>12} {:>9} {:>9} {:>10}  detail",
             "instance", "state", "applied to", "pending", "lag ms", "requests"
         ),
-    ];
+    ]);
     for instance in status["instances"].as_array().into_iter().flatten() {
         let word = |key: &str| instance[key].as_str().unwrap_or("-").to_owned();
         let number = |key: &str| instance[key].as_u64().map_or("-".to_owned(), |n| n.to_string());

@@ -16,6 +16,7 @@ use crate::chroma::answers::{Asked, Meaning, classify};
 use crate::chroma::ids::CollectionId;
 use crate::chroma::{path, requests, rewrite, splice};
 use crate::instances::client::{Instance, Reply, SendError};
+use crate::instances::fence::Fence;
 use crate::replication::event::{Delivery, DeliveryOutcome, What};
 use crate::wal::Wal;
 use crate::wal::record::{Answer, Lane, Lsn, RecordKind};
@@ -29,6 +30,7 @@ pub(super) struct Courier {
     pub wal: Arc<Wal>,
     pub instances: Arc<[Arc<Instance>]>,
     pub rebuilds: Arc<Rebuilds>,
+    pub fence: Arc<Fence>,
 }
 
 /// What stops a delivery on its way.
@@ -130,6 +132,7 @@ impl Courier {
         to: &str,
         body: Bytes,
     ) -> Result<Reply, Halt> {
+        self.may_send(delivery)?;
         let reply = self.instance(delivery).call(method, to, body).await.map_err(|error| lost(&error))?;
         let detail = || {
             let body: String = String::from_utf8_lossy(&reply.body).chars().take(300).collect();
@@ -147,6 +150,12 @@ impl Courier {
                 DeliveryOutcome::Doubt { detail: detail(), answer: Some(answer(delivery, &reply)) }
             }
         })
+    }
+
+    /// Nothing is sent while another Isochrome may be writing; the instance is looked at again.
+    pub(super) fn may_send(&self, delivery: &Delivery) -> Result<(), Halt> {
+        let refused = |detail| DeliveryOutcome::NotExecuted { detail, refused: true };
+        self.fence.lets_write(self.instance(delivery)).map_err(refused)
     }
 
     /// The body of an entry. While the log can't be read the delivery counts as not sent, and is tried again.

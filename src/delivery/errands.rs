@@ -63,6 +63,7 @@ impl Courier {
         done: u16,
     ) -> Result<DeliveryOutcome, Halt> {
         let body = if method == Method::DELETE { Bytes::new() } else { self.body(first(delivery)?).await? };
+        self.may_send(delivery)?;
         let sent = self.instance(delivery).call(method.clone(), to, body.clone()).await;
         let reply = sent.map_err(|error| lost(&error))?;
         if reply.status == done {

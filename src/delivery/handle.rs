@@ -13,6 +13,7 @@ use super::measure::{RunView, Runs};
 use crate::catalog::Catalog;
 use crate::chroma::ids::{CollectionId, InstanceId};
 use crate::instances::client::Instance;
+use crate::instances::fence::{Fence, Fenced};
 use crate::instances::health::{Health, Watched};
 use crate::metrics::HistogramView;
 use crate::replication::board::{Board, Stamp};
@@ -117,6 +118,7 @@ pub(super) struct Shared {
     pub wal: Arc<Wal>,
     pub watched: Vec<Arc<Watched>>,
     pub runs: Runs,
+    pub fence: Arc<Fence>,
 }
 
 /// The sender of a submission, and what it waits for.
@@ -136,6 +138,18 @@ impl Replication {
     #[must_use]
     pub fn instances(&self) -> &[Arc<Instance>] {
         &self.shared.instances
+    }
+
+    /// The epochs of this process.
+    #[must_use]
+    pub fn fence(&self) -> &Fence {
+        &self.shared.fence
+    }
+
+    /// Why nothing is written or read any more; `None` while it is.
+    #[must_use]
+    pub fn fenced(&self) -> Option<Fenced> {
+        self.shared.fence.fenced()
     }
 
     /// A look at the catalog as of the last durable verdict. Keep it short: writers of the catalog wait.

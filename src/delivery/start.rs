@@ -16,8 +16,11 @@ use super::owner::Owner;
 use super::rebuild::Rebuilds;
 use crate::catalog::Catalog;
 use crate::chroma::ids::InstanceId;
+use crate::instances::claims::ClaimsError;
 use crate::instances::client::Instance;
-use crate::instances::health::{Identity, Report, Unfit, Watch, prove};
+use crate::instances::fence::Fence;
+use crate::instances::health::{Report, Watch};
+use crate::instances::proof::{Identity, Unfit, prove};
 use crate::replication::core::{Core, Settings};
 use crate::replication::event::Event;
 use crate::replication::recover::Recovery;
@@ -30,6 +33,8 @@ use crate::wal::{Committed, OpenError, Recovered, Setup, Wal};
 pub enum StartError {
     #[error(transparent)]
     Log(#[from] OpenError),
+    #[error(transparent)]
+    Epochs(#[from] ClaimsError),
     #[error("{0}")]
     Instances(String),
 }
@@ -40,6 +45,7 @@ pub struct Opened {
     recovered: Recovered,
     sender: mpsc::UnboundedSender<Message>,
     messages: mpsc::UnboundedReceiver<Message>,
+    fence: Arc<Fence>,
 }
 
 /// The instances with what the store knows of them, looked at and found fit or merely absent.
@@ -62,13 +68,19 @@ impl Opened {
     /// Opens the log, which takes the lock of the data directory. Blocks.
     ///
     /// # Errors
-    /// [`OpenError`] where the directory is held, damaged or newer.
-    pub fn open(setup: &Setup<'_>) -> Result<Self, OpenError> {
+    /// [`StartError`] where the directory is held, damaged or newer.
+    pub fn open(setup: &Setup<'_>) -> Result<Self, StartError> {
         let (sender, messages) = mpsc::unbounded_channel();
         let news = sender.clone();
         let on_commit = Box::new(move |committed: Committed| _ = news.send(Message::Committed(committed)));
         let (wal, recovered) = Wal::open(setup, on_commit)?;
-        Ok(Self { wal: Arc::new(wal), recovered, sender, messages })
+        let wal = Arc::new(wal);
+        let durable = {
+            let wal = Arc::clone(&wal);
+            Box::new(move || wal.durable_lsn().0)
+        };
+        let fence = Arc::new(Fence::open(setup.dir, recovered.cluster.clone(), durable)?);
+        Ok(Self { wal, recovered, sender, messages, fence })
     }
 
     /// Reaches every instance once. One that is the wrong server is an error; one that can't be reached is waited
@@ -79,6 +91,7 @@ impl Opened {
     pub async fn reach(self, instances: Vec<Arc<Instance>>) -> Result<Ready, StartError> {
         let names: Vec<&str> = instances.iter().map(|instance| instance.name.as_str()).collect();
         fits(&self.recovered, &names).map_err(StartError::Instances)?;
+        self.fence.begin(&instances).await?;
         let mut identities = Vec::new();
         let mut early = Vec::new();
         let mut wrong = Vec::new();
@@ -89,6 +102,7 @@ impl Opened {
                 cluster: self.recovered.cluster.clone(),
                 joined: known.is_some_and(|known| known.joined),
                 counter: known.map_or(0, |known| known.marker_counter),
+                fence: Arc::clone(&self.fence),
             };
             let reports = Mutex::new(Vec::new());
             let report =
@@ -182,7 +196,7 @@ impl Ready {
     /// Starts the owner of the core, and a watch for each instance.
     #[must_use]
     pub fn run(self, mut settings: Settings, heartbeat_pause: Duration, rebuilds: Rebuilds) -> Running {
-        let Opened { wal, recovered, sender, messages } = self.opened;
+        let Opened { wal, recovered, sender, messages, fence } = self.opened;
         settings.cluster = xxhash_rust::xxh3::xxh3_128(recovered.cluster.as_bytes());
         let catalog = catalog(&recovered);
         let mut watches = JoinSet::new();
@@ -207,9 +221,10 @@ impl Ready {
             wal: Arc::clone(&wal),
             watched: watched.clone(),
             runs: Runs::default(),
+            fence: Arc::clone(&fence),
         });
         let rebuilds = Arc::new(rebuilds);
-        let courier = Courier { wal: Arc::clone(&wal), instances: self.instances.into(), rebuilds };
+        let courier = Courier { wal: Arc::clone(&wal), instances: self.instances.into(), rebuilds, fence };
         let mut owner = Owner {
             core,
             wal: Arc::clone(&wal),

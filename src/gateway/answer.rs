@@ -7,6 +7,7 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 
 use super::headers::{ERROR_CODE, TRACE_ID};
 use crate::chroma::error::{ApiError, INTERNAL, PAYLOAD_TOO_LARGE};
+use crate::instances::fence::Fenced;
 use crate::wal::record::Answer;
 
 /// Chroma's trace id, which every error of a single node carries.
@@ -28,6 +29,8 @@ pub enum Code {
     Overloaded,
     /// We are stopping.
     Stopping,
+    /// Another Isochrome may be writing: this one neither writes nor reads.
+    Fenced,
     /// No instance is up.
     NoInstance,
     /// No instance has caught up in time.
@@ -58,12 +61,13 @@ pub enum Code {
 
 impl Code {
     /// Every code, for those who count them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Undecided,
         Self::Poisoned,
         Self::LogUnavailable,
         Self::Overloaded,
         Self::Stopping,
+        Self::Fenced,
         Self::NoInstance,
         Self::NotCaughtUp,
         Self::NoAnswer,
@@ -85,6 +89,7 @@ impl Code {
             Self::LogUnavailable => "LOG_UNAVAILABLE",
             Self::Overloaded => "OVERLOADED",
             Self::Stopping => "STOPPING",
+            Self::Fenced => "FENCED",
             Self::NoInstance => "NO_INSTANCE",
             Self::NotCaughtUp => "NOT_CAUGHT_UP",
             Self::NoAnswer => "NO_ANSWER",
@@ -117,6 +122,14 @@ impl Refusal {
     #[must_use]
     pub fn own(code: Code, error: ApiError) -> Self {
         Self { error, code: Some(code), retry_after_s: None }
+    }
+
+    /// 503: nothing goes through this Isochrome until an operator chooses. Whoever balances load finds another.
+    #[must_use]
+    pub fn fenced(fenced: &Fenced) -> Self {
+        let message =
+            format!("This Isochrome is fenced, and kept nothing of this request: {}", fenced.detail);
+        Self::own(Code::Fenced, ApiError::new(503, INTERNAL, message))
     }
 
     /// 503: a trouble that passes.

@@ -64,6 +64,10 @@ async fn handle(app: &AppState, route: Route, request: Request) -> Result<Respon
         body::drain(&parts.headers, body);
         return answer;
     }
+    if let Some(fenced) = app.replication.fenced() {
+        body::drain(&parts.headers, body);
+        return Err(Refusal::fenced(&fenced));
+    }
     if let Err(error) = check_content_type(&route, &parts.headers) {
         body::drain(&parts.headers, body);
         return Err(error.into());

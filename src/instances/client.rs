@@ -1,7 +1,7 @@
 //! One instance: its name, its address, and pooled HTTP/1.1 connections to it.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, Uri, header};
@@ -27,6 +27,9 @@ pub(super) const KEEPALIVE: Duration = Duration::from_secs(15);
 pub(super) const KEEPALIVE_PAUSE: Duration = Duration::from_secs(5);
 /// Idle connections kept to one instance.
 pub(super) const IDLE_CONNECTIONS: usize = 64;
+
+/// For how long requests that carry writes may be sent after the instance showed that no other epoch followed ours.
+pub(super) const LEASE: Duration = Duration::from_secs(8);
 
 /// A request that got no complete answer.
 #[derive(Debug, thiserror::Error)]
@@ -85,6 +88,8 @@ pub struct Instance {
     wires: Wires,
     /// Whether the core sends requests here; reads under way are given up when it turns false.
     available: watch::Sender<bool>,
+    /// When the last look at its epochs began that found nobody else's.
+    looked: Mutex<Option<Instant>>,
     /// What it has to do for readers.
     pub turns: Arc<Turns>,
     /// Deliveries of writes.
@@ -115,6 +120,7 @@ impl Instance {
             client,
             wires: Wires::default(),
             available: watch::Sender::new(false),
+            looked: Mutex::default(),
             turns: Arc::default(),
             deliveries: Attempts::default(),
         }
@@ -166,6 +172,17 @@ impl Instance {
         let status = response.status().as_u16();
         let body = response.into_body().collect().await.map_err(|error| SendError::new(false, &error))?;
         Ok(Reply { status, body: body.to_bytes() })
+    }
+
+    /// A look at its epochs that began then found nobody else's; `None`: it did.
+    pub(super) fn lease(&self, began: Option<Instant>) {
+        *self.looked.lock().unwrap_or_else(PoisonError::into_inner) = began;
+    }
+
+    /// Whether such a look is recent.
+    pub(super) fn is_leased(&self) -> bool {
+        let looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        looked.is_some_and(|began| began.elapsed() < LEASE)
     }
 
     /// Whether requests are sent here; a receiver notices when that changes.

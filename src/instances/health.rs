@@ -11,8 +11,10 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::client::Instance;
+use super::fence::{Fence, Fenced};
 use super::heartbeat::heartbeat;
-use super::marker::{self, Found, Marker, MarkerError};
+use super::marker::{self, Found, MarkerError};
+use super::proof::{Identity, Unfit, belongs_to_us, prove};
 use super::reason::DownReason;
 use super::restore::{Tenant, restore};
 
@@ -24,10 +26,10 @@ const PROOF_PATIENCE: Duration = Duration::from_secs(1);
 const PROOF_LIMIT: Duration = Duration::from_secs(30);
 /// Emptying an instance is given up, and begun again, after this long.
 const RESTORE_LIMIT: Duration = Duration::from_secs(600);
-/// Canary writes that were given up may be executed late, so that the marker falls back by as many.
-const MARKER_SLACK: u64 = 2;
 /// First and longest pause between proofs of an instance that is down.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
+/// Pause between looks at the epochs on an instance that is up, at least; and how long one may take.
+const LOOK: (Duration, Duration) = (Duration::from_millis(900), Duration::from_secs(2));
 /// Pause between canary writes while nothing else proves that the instance can write.
 const CANARY_PAUSE: Duration = Duration::from_secs(5);
 
@@ -117,60 +119,13 @@ impl Watched {
     }
 }
 
-/// Who we are, for the marker, and what the store remembers of the instance.
-#[derive(Clone, Debug)]
-pub struct Identity {
-    pub cluster: String,
-    /// Our marker was written there before.
-    pub joined: bool,
-    /// The highest counter that it has acknowledged, as far as the store knows.
-    pub counter: u64,
-}
-
-/// Why an instance is not fit to serve.
-#[derive(Debug)]
-pub struct Unfit {
-    pub reason: DownReason,
-    pub detail: String,
-    /// It never was ours: another server must be named.
-    pub wrong_server: bool,
-}
-
-impl Unfit {
-    pub(super) fn hung(detail: &str) -> Self {
-        Self { reason: DownReason::Hung, detail: detail.to_owned(), wrong_server: false }
-    }
-
-    /// It was ours, and lost what it had acknowledged.
-    pub(super) fn lost(detail: String) -> Self {
-        Self { reason: DownReason::LostState, detail, wrong_server: false }
-    }
-
-    fn wrong(detail: String) -> Self {
-        Self { reason: DownReason::Foreign, detail, wrong_server: true }
-    }
-
-    pub(super) fn foreign(what: &str) -> Self {
-        Self::wrong(format!(
-            "it holds data but not our marker ({what}); start with an empty server, or name another one"
-        ))
-    }
-
-    pub(super) fn from_error(error: &MarkerError) -> Self {
-        let reason = match error {
-            MarkerError::Send(_) => DownReason::Refused,
-            MarkerError::Answer { .. } => DownReason::CannotWrite,
-        };
-        Self { reason, detail: error.to_string(), wrong_server: false }
-    }
-}
-
 /// Watches one instance for the life of the process.
 pub struct Watch {
     pub watched: Arc<Watched>,
     identity: Identity,
     report: Box<dyn Fn(Report) + Send + Sync>,
     asked: watch::Receiver<u64>,
+    fenced: watch::Receiver<Option<Fenced>>,
 }
 
 impl Watch {
@@ -199,13 +154,19 @@ impl Watch {
             to_prepare: Mutex::new(None),
             pause: Mutex::new(pause.min(HEARTBEAT_PAUSE)),
         };
-        Self { watched: Arc::new(watched), identity, report, asked: asked_of_us }
+        let fenced = identity.fence.changes();
+        Self { watched: Arc::new(watched), identity, report, asked: asked_of_us, fenced }
     }
 
     /// Runs until the task is ended.
     pub async fn run(mut self) {
         let (mut pause, mut urgent) = (RETRY.0, true);
         loop {
+            self.fenced.borrow_and_update();
+            if let Err(unfit) = self.identity.fence.check() {
+                self.stay_fenced(&unfit).await;
+                continue;
+            }
             let proof = *self.asked.borrow_and_update();
             match self.prove_with_patience(urgent).await {
                 Ok(()) => {
@@ -221,11 +182,44 @@ impl Watch {
                 }
                 Err(unfit) => {
                     self.down(&unfit);
-                    _ = timeout(pause, self.asked.changed()).await;
+                    tokio::select! {
+                        _ = timeout(pause, self.asked.changed()) => {}
+                        _ = self.fenced.changed() => {}
+                    }
                     pause = (pause * 2).min(RETRY.1);
                 }
             }
         }
+    }
+
+    /// Out until an operator chooses. Leaves word on the instance of how far our log reached, so that whoever follows sees
+    /// what it does not hold.
+    async fn stay_fenced(&mut self, unfit: &Unfit) {
+        self.down(unfit);
+        if let Err(reason) =
+            timeout(PROOF_LIMIT, self.leave_word()).await.unwrap_or(Err("no answer".to_owned()))
+        {
+            let instance = &self.watched.instance.name;
+            tracing::warn!(instance, reason, "how far this log reaches could not be left on the instance");
+        }
+        // Ends with the process.
+        _ = self.fenced.changed().await;
+    }
+
+    async fn leave_word(&self) -> Result<(), String> {
+        let (instance, identity) = (&self.watched.instance, &self.identity);
+        let words = |error: MarkerError| error.to_string();
+        if !identity.fence.leaves_word() {
+            return Ok(());
+        }
+        let Found::Marker(found, collection) = marker::read(instance).await.map_err(words)? else {
+            return Ok(());
+        };
+        if belongs_to_us(instance, identity, &found).is_err() {
+            return Ok(());
+        }
+        let word = identity.fence.sign(instance, found.counter);
+        marker::leave_word(instance, collection, &word).await.map_err(words)
     }
 
     /// A proof. One that was asked for, because a connection was lost, keeps writes waiting, so the instance counts as
@@ -234,6 +228,7 @@ impl Watch {
         let watched = Arc::clone(&self.watched);
         let report = &self.report;
         let mut identity = self.identity.clone();
+        let fence = Arc::clone(&identity.fence);
         let result = {
             let tenants = watched.to_prepare.lock().unwrap_or_else(PoisonError::into_inner).clone();
             let proof = async {
@@ -252,7 +247,7 @@ impl Watch {
                     let unfit = if urgent {
                         Some(Unfit::hung("its proof takes long"))
                     } else {
-                        heartbeat(&watched.instance).await.err()
+                        beat(&watched.instance, &fence).await.err()
                     };
                     if let Some(unfit) = unfit {
                         mark_down(&watched, report, &unfit);
@@ -272,11 +267,23 @@ impl Watch {
     /// wrong.
     async fn keep_watch(&mut self) -> Result<bool, Unfit> {
         let next_canary = Instant::now() + CANARY_PAUSE;
+        let mut looked = Instant::now();
         loop {
-            if let Ok(Ok(())) = timeout(self.watched.pause(), self.asked.changed()).await {
-                return Ok(true);
+            tokio::select! {
+                asked = timeout(self.watched.pause(), self.asked.changed()) => if let Ok(Ok(())) = asked {
+                    return Ok(true);
+                },
+                _ = self.fenced.changed() => return Ok(true),
             }
-            heartbeat(&self.watched.instance).await?;
+            let instance = &self.watched.instance;
+            if looked.elapsed() < LOOK.0 {
+                heartbeat(instance).await?;
+            } else {
+                looked = Instant::now();
+                if !beat(instance, &self.identity.fence).await? {
+                    return Ok(true);
+                }
+            }
             self.watched.note(|health| health.last_answer = Some(Instant::now()));
             if Instant::now() >= next_canary {
                 return Ok(false);
@@ -303,6 +310,14 @@ impl Watch {
     }
 }
 
+/// A heartbeat and a look at the epochs; false where somebody else's is there. A look that fails says nothing: without
+/// looks the instance gets no writes after a while.
+async fn beat(instance: &Instance, fence: &Fence) -> Result<bool, Unfit> {
+    let (beat, look) = tokio::join!(heartbeat(instance), timeout(LOOK.1, fence.look(instance)));
+    beat?;
+    Ok(!matches!(look, Ok(Ok(false))))
+}
+
 fn mark_down(watched: &Watched, report: &(dyn Fn(Report) + Send + Sync), unfit: &Unfit) {
     watched.note(|health| {
         if health.down != Some(unfit.reason) || health.consecutive_failures == 0 {
@@ -316,80 +331,4 @@ fn mark_down(watched: &Watched, report: &(dyn Fn(Report) + Send + Sync), unfit: 
     });
     watched.instance.set_available(false);
     report(Report::Down(unfit.reason));
-}
-
-/// Proves once that the instance is ours and can write; writes our marker on an empty one that never had it.
-///
-/// # Errors
-/// [`Unfit`] with the reason.
-pub async fn prove(
-    instance: &Instance,
-    identity: &mut Identity,
-    report: &(dyn Fn(Report) + Send + Sync),
-) -> Result<(), Unfit> {
-    heartbeat(instance).await?;
-    let failed = |error: MarkerError| Unfit::from_error(&error);
-    let collection = match marker::read(instance).await.map_err(failed)? {
-        Found::Marker(found, collection) => {
-            check(instance, identity, &found)?;
-            identity.counter = identity.counter.max(found.counter);
-            collection
-        }
-        Found::Empty if identity.joined => {
-            return Err(Unfit::lost(
-                "it came back empty: it lost what it had acknowledged, and gets no reads and no writes until \
-                 it is rebuilt"
-                    .to_owned(),
-            ));
-        }
-        Found::Empty => marker::prepare(instance).await.map_err(failed)?,
-        Found::Unfinished(_) if identity.joined => {
-            return Err(Unfit::lost("its marker's record is gone: it lost state".to_owned()));
-        }
-        Found::Unfinished(collection) => collection,
-        Found::Foreign(what) => {
-            return Err(Unfit::foreign(&what));
-        }
-    };
-    let marker = Marker {
-        cluster: identity.cluster.clone(),
-        instance: instance.name.clone(),
-        counter: identity.counter + 1,
-    };
-    marker::write(instance, collection, &marker).await.map_err(failed)?;
-    identity.counter = marker.counter;
-    if !std::mem::replace(&mut identity.joined, true) {
-        report(Report::Joined);
-    }
-    report(Report::Marked(marker.counter));
-    Ok(())
-}
-
-fn check(instance: &Instance, identity: &Identity, found: &Marker) -> Result<(), Unfit> {
-    belongs_to_us(instance, identity, found)?;
-    if found.counter + MARKER_SLACK < identity.counter {
-        return Err(Unfit::lost(format!(
-            "it came back older than what it had acknowledged (marker {}, expected {} or more), and gets no reads \
-             and no writes until it is rebuilt",
-            found.counter, identity.counter
-        )));
-    }
-    Ok(())
-}
-
-/// Whether the marker names our cluster and this instance.
-pub(super) fn belongs_to_us(instance: &Instance, identity: &Identity, found: &Marker) -> Result<(), Unfit> {
-    if found.cluster != identity.cluster {
-        return Err(Unfit::wrong(format!(
-            "it belongs to another Isochrome cluster ({}), ours is {}",
-            found.cluster, identity.cluster
-        )));
-    }
-    if found.instance != instance.name {
-        return Err(Unfit::wrong(format!(
-            "it is the instance {:?} under another address; each instance must be a server of its own",
-            found.instance
-        )));
-    }
-    Ok(())
 }

@@ -8,7 +8,7 @@ use http::Method;
 use tokio::time::timeout;
 
 use super::client::Instance;
-use super::health::Unfit;
+use super::proof::Unfit;
 use super::reason::DownReason;
 
 /// An instance is hung when a heartbeat stays unanswered for this long.

@@ -2,7 +2,8 @@
 //!
 //! One record in a collection of the tenant and database that we keep for ourselves. It names the cluster and the
 //! instance, and a counter that grows with every canary write; an instance that shows a smaller counter than it has
-//! acknowledged was restored from an older copy.
+//! acknowledged was restored from an older copy. It also tells how far our log reached; a log that ends before that is
+//! an old copy of the one that wrote it.
 
 use bytes::Bytes;
 use http::Method;
@@ -11,11 +12,14 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::client::{Instance, Reply, SendError};
+use super::system::{self, System};
 use crate::catalog::{DEFAULT_DATABASE, DEFAULT_TENANT, SYSTEM};
 use crate::chroma::{path, requests};
 
 /// Name of the marker's collection, and id of its record.
-const MARKER: &str = "marker";
+pub(super) const MARKER: &str = "marker";
+/// Id of a record beside it: the word of one who was fenced.
+const WORD: &str = "word";
 
 /// What the marker's record says.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -26,6 +30,15 @@ pub struct Marker {
     pub instance: String,
     /// Canary writes so far.
     pub counter: u64,
+    /// The epoch in which it was written; 0 before there were any.
+    #[serde(default)]
+    pub epoch: u64,
+    /// How far the writer's log reached.
+    #[serde(default)]
+    pub lsn: u64,
+    /// What one left who was fenced: its epoch, and how far its log reached.
+    #[serde(skip)]
+    pub word: Option<(u64, u64)>,
 }
 
 /// What an instance shows of us.
@@ -64,7 +77,15 @@ struct CollectionId {
 
 #[derive(Deserialize)]
 struct Records {
+    ids: Vec<String>,
     metadatas: Vec<Option<Marker>>,
+}
+
+impl Records {
+    fn take(&mut self, id: &str) -> Option<Marker> {
+        let place = self.ids.iter().position(|known| known == id)?;
+        self.metadatas.get_mut(place)?.take()
+    }
 }
 
 /// Reads the marker.
@@ -72,19 +93,25 @@ struct Records {
 /// # Errors
 /// [`MarkerError`] where the instance gives no usable answer.
 pub async fn read(instance: &Instance) -> Result<Found, MarkerError> {
-    let by_name = path::collection_by_name(SYSTEM, SYSTEM, MARKER);
-    let reply = instance.call(Method::GET, &by_name, Bytes::new()).await?;
-    if reply.status == 404 {
+    read_in(instance, &system::read(instance).await?).await
+}
+
+/// Reads the marker of an instance whose database of ours was just listed.
+///
+/// # Errors
+/// [`MarkerError`] where the instance gives no usable answer.
+pub(super) async fn read_in(instance: &Instance, system: &System) -> Result<Found, MarkerError> {
+    let Some(collection) = system.marker else {
         return survey(instance).await;
-    }
-    let collection: CollectionId = parsed("reading the marker's collection", &reply)?;
-    let get = format!("{}/get", path::collection(SYSTEM, SYSTEM, collection.id));
-    let body = json!({"ids": [MARKER], "include": ["metadatas"]}).to_string();
+    };
+    let get = format!("{}/get", path::collection(SYSTEM, SYSTEM, collection));
+    let body = json!({"ids": [MARKER, WORD], "include": ["metadatas"]}).to_string();
     let reply = instance.call(Method::POST, &get, body.into()).await?;
-    let records: Records = parsed("reading the marker", &reply)?;
-    Ok(match records.metadatas.into_iter().flatten().next() {
-        Some(marker) => Found::Marker(marker, collection.id),
-        None => Found::Unfinished(collection.id),
+    let mut records: Records = parsed("reading the marker", &reply)?;
+    let word = records.take(WORD).map(|word| (word.epoch, word.lsn));
+    Ok(match records.take(MARKER) {
+        Some(marker) => Found::Marker(Marker { word, ..marker }, collection),
+        None => Found::Unfinished(collection),
     })
 }
 
@@ -138,9 +165,31 @@ pub async fn prepare(instance: &Instance) -> Result<Uuid, MarkerError> {
 /// # Errors
 /// [`MarkerError`] where the instance refuses, or gives no answer.
 pub async fn write(instance: &Instance, collection: Uuid, marker: &Marker) -> Result<(), MarkerError> {
+    upsert(instance, collection, MARKER, marker).await
+}
+
+/// Leaves word, beside the marker, of how far the log of one who was fenced reached.
+///
+/// # Errors
+/// [`MarkerError`] where the instance refuses, or gives no answer.
+pub(super) async fn leave_word(
+    instance: &Instance,
+    collection: Uuid,
+    word: &Marker,
+) -> Result<(), MarkerError> {
+    upsert(instance, collection, WORD, word).await
+}
+
+async fn upsert(instance: &Instance, collection: Uuid, id: &str, marker: &Marker) -> Result<(), MarkerError> {
     let to = format!("{}/upsert", path::collection(SYSTEM, SYSTEM, collection));
-    let metadata = json!({"cluster": marker.cluster, "instance": marker.instance, "counter": marker.counter});
-    let body = json!({"ids": [MARKER], "embeddings": [[0.0]], "metadatas": [metadata]}).to_string();
+    let metadata = json!({
+        "cluster": marker.cluster,
+        "instance": marker.instance,
+        "counter": marker.counter,
+        "epoch": marker.epoch,
+        "lsn": marker.lsn,
+    });
+    let body = json!({"ids": [id], "embeddings": [[0.0]], "metadatas": [metadata]}).to_string();
     let reply = instance.call(Method::POST, &to, body.into()).await?;
     if reply.is_success() { Ok(()) } else { Err(MarkerError::answer("writing the marker", &reply)) }
 }

@@ -13,6 +13,10 @@ pub enum DownReason {
     LostState,
     /// It is not ours.
     Foreign,
+    /// Another Isochrome may be writing: nothing is sent anywhere until an operator chooses.
+    Fenced,
+    /// Whoever wrote before us is given the time to notice that we do now.
+    HandingOver,
 }
 
 impl DownReason {
@@ -25,6 +29,8 @@ impl DownReason {
             Self::CannotWrite => "cannot write",
             Self::LostState => "lost state",
             Self::Foreign => "not ours",
+            Self::Fenced => "fenced",
+            Self::HandingOver => "handing over",
         }
     }
 }

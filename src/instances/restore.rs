@@ -1,13 +1,18 @@
 //! An instance that lost its state is made fit to be filled again: our marker, no collections, the databases of the catalog.
 
+use std::sync::Arc;
+use std::time::Instant;
+
 use bytes::Bytes;
 use http::Method;
 use serde::Deserialize;
 
 use super::client::Instance;
-use super::health::{Identity, Report, Unfit, belongs_to_us};
+use super::health::Report;
 use super::heartbeat::heartbeat;
-use super::marker::{self, Found, Marker, MarkerError};
+use super::marker::{self, Found, MarkerError};
+use super::proof::{Identity, Unfit, belongs_to_us};
+use super::system;
 use crate::catalog::{Catalog, DEFAULT_DATABASE, DEFAULT_TENANT};
 use crate::chroma::{path, requests};
 
@@ -66,22 +71,31 @@ pub(super) async fn restore(
 ) -> Result<(), Unfit> {
     heartbeat(instance).await?;
     let failed = |error: MarkerError| Unfit::from_error(&error);
-    let counter = match marker::read(instance).await.map_err(failed)? {
+    let fence = Arc::clone(&identity.fence);
+    let began = Instant::now();
+    let system = system::read(instance).await.map_err(failed)?;
+    let counter = match marker::read_in(instance, &system).await.map_err(failed)? {
         Found::Marker(found, _) => {
             belongs_to_us(instance, identity, &found)?;
+            fence.judge_marker(instance, &found)?;
             found.counter
         }
         Found::Empty | Found::Unfinished(_) => 0,
         Found::Foreign(what) => return Err(Unfit::foreign(&what)),
     };
+    fence.check()?;
     let collection = marker::prepare(instance).await.map_err(failed)?;
-    let marker =
-        Marker { cluster: identity.cluster.clone(), instance: instance.name.clone(), counter: counter + 1 };
+    fence.hold(instance, &system, began).await?;
+    let marker = fence.sign(instance, counter + 1);
     // One queue for all writes: what was sent before and is not answered comes before the answer to this, or never.
     marker::write(instance, collection, &marker).await.map_err(failed)?;
     for tenant in tenants {
         empty(instance, tenant).await.map_err(failed)?;
         fill(instance, tenant).await.map_err(failed)?;
+    }
+    // It may have taken longer than a look is good for.
+    if !fence.look(instance).await? {
+        return Err(Unfit::hung("another epoch appeared there"));
     }
     (identity.counter, identity.joined) = (marker.counter, true);
     report(Report::Joined);

@@ -5,9 +5,11 @@
 //! | `store` | `jobs.db`: what that work must remember over a restart |
 //! | `jobs` | long work with an id, progress, a result, and an end |
 //! | `verify` | compares every record of every collection on all instances, while writes go on |
+//! | `takeover` | what an operator should know before this log is chosen against another |
 
 pub mod jobs;
 mod store;
+pub mod takeover;
 pub mod verify;
 
 use std::path::Path;

@@ -26,7 +26,7 @@ pub enum StateThere {
 pub struct InstanceView {
     pub instance: InstanceId,
     /// `up`, `checking`, or why it is down: `refused`, `hung`, `cannot write`, `lost state`,
-    /// `not ours`.
+    /// `not ours`, `fenced`, `handing over`.
     pub state: &'static str,
     pub in_flight: usize,
     /// Writes that are logged and neither applied nor void there.

@@ -244,6 +244,12 @@ impl Wal {
         done.recv().unwrap_or(Err(LogError::Closed))
     }
 
+    /// The last entry that is on disk.
+    #[must_use]
+    pub fn durable_lsn(&self) -> Lsn {
+        lock_unpoisoned(&self.shared.ledger).durable_lsn()
+    }
+
     /// The log's figures now. Looks into files and at their sizes.
     #[must_use]
     pub fn stats(&self) -> WalStats {

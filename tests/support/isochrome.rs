@@ -84,6 +84,21 @@ fn spawn(setup: &Setup, directory: &Path, port: u16) -> Process {
     Process::spawn(&mut command, &directory.join("log"))
 }
 
+/// A copy of a data directory, and how the original was started.
+pub struct Copied {
+    pub setup: Setup,
+    directory: PathBuf,
+}
+
+impl Copied {
+    /// Starts a process on it, with a port of its own, without waiting.
+    pub fn launch(self) -> Isochrome {
+        let port = places::free_port();
+        let process = spawn(&self.setup, &self.directory, port);
+        Isochrome { process: Some(process), setup: self.setup, directory: self.directory, port }
+    }
+}
+
 /// A running Isochrome with a data directory and a port of its own. When a test fails, the end of
 /// its log is shown.
 pub struct Isochrome {
@@ -175,6 +190,24 @@ impl Isochrome {
             self.running().wait(within).unwrap_or_else(|| panic!("Isochrome did not end in {within:?}"));
         self.process = None;
         end
+    }
+
+    /// Copies the data directory as it is at this moment; [`Copied::launch`] starts another process on it.
+    pub fn copy(&mut self) -> Copied {
+        let directory = places::directory("isochrome");
+        // Nothing moves meanwhile, as in a snapshot of the disk.
+        if let Some(process) = &self.process {
+            process.signal(Signal::STOP);
+        }
+        let mut copy = Command::new("cp");
+        let copied =
+            copy.args(["-a", "--sparse=always"]).arg(self.data()).arg(directory.join("data")).status();
+        if let Some(process) = &self.process {
+            process.signal(Signal::CONT);
+        }
+        assert!(copied.expect("cp").success());
+        _ = std::fs::remove_file(directory.join("data/admin.sock"));
+        Copied { setup: self.setup.clone(), directory }
     }
 
     /// Starts it again over the same data directory and waits until it is ready.

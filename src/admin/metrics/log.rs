@@ -24,6 +24,12 @@ pub(super) fn write(page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {
         "Committed writes that the last instance which has their collection goes on refusing",
         status.refused.len() as u64,
     )?;
+    page.number(
+        "fenced",
+        "1 while nothing is read or written because another Isochrome may be writing",
+        u64::from(status.fenced.is_some()),
+    )?;
+    page.number("epoch", "The epoch that this process took", status.epoch)?;
     page.number("undecided_writes", "Writes without a verdict", status.undecided_writes as u64)?;
     let Some(log) = snapshot.log() else {
         return Ok(());

@@ -15,7 +15,7 @@ mod collection;
 mod description;
 mod mend;
 mod page;
-mod places;
+pub(in crate::repair) mod places;
 pub mod report;
 mod schedule;
 mod still;

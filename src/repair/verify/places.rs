@@ -83,13 +83,39 @@ async fn look(replication: &Replication, instance: &Instance) -> Result<BTreeSet
     Ok(odd)
 }
 
-/// Collections of a database that nobody made through us.
-async fn strangers(
+/// What an instance holds that the catalog does not know, and the living collections that it should hold and does not,
+/// in words. What is on its way counts too.
+///
+/// # Errors
+/// Why it can't be told, in words.
+pub(in crate::repair) async fn survey(
     replication: &Replication,
     instance: &Instance,
-    tenant: &str,
-    database: &str,
-) -> Result<Vec<Odd>, String> {
+) -> Result<(Vec<String>, Vec<String>), String> {
+    let strange = look(replication, instance).await?;
+    let strange = strange.iter().map(Odd::name).collect();
+    let living: Vec<(String, String, String, u128)> = replication.with_catalog(|catalog| {
+        let living = catalog.all_living().into_iter();
+        let here = living.filter_map(|known| Some((known, *known.real_ids.get(&instance.id)?)));
+        here.map(|(known, id)| (known.tenant.clone(), known.database.clone(), known.name.clone(), id))
+            .collect()
+    });
+    let mut held: BTreeMap<(String, String), BTreeSet<u128>> = BTreeMap::new();
+    let mut missing = Vec::new();
+    for (tenant, database, name, real_id) in living {
+        let place = (tenant, database);
+        if !held.contains_key(&place) {
+            let all = all_in(instance, &place.0, &place.1).await?;
+            held.insert(place.clone(), all.into_iter().map(|one| one.id.as_u128()).collect());
+        }
+        if !held.get(&place).is_some_and(|ids| ids.contains(&real_id)) {
+            missing.push(format!("collection {name:?} in {}/{}", place.0, place.1));
+        }
+    }
+    Ok((strange, missing))
+}
+
+async fn all_in(instance: &Instance, tenant: &str, database: &str) -> Result<Vec<Listed>, String> {
     let mut all = Vec::new();
     loop {
         let to = format!("{}?limit={PAGE}&offset={}", path::collections(tenant, database), all.len());
@@ -97,9 +123,19 @@ async fn strangers(
         let is_last = page.len() < PAGE;
         all.extend(page);
         if is_last {
-            break;
+            return Ok(all);
         }
     }
+}
+
+/// Collections of a database that nobody made through us.
+async fn strangers(
+    replication: &Replication,
+    instance: &Instance,
+    tenant: &str,
+    database: &str,
+) -> Result<Vec<Odd>, String> {
+    let mut all = all_in(instance, tenant, database).await?;
     all.retain(|one| !is_put_aside(&one.name));
     let strange = replication.with_catalog(|catalog| {
         all.retain(|one| catalog.owner_of(instance.id, one.id.as_u128()).is_none());
@@ -132,6 +168,18 @@ async fn list(instance: &Instance, to: &str) -> Result<Vec<Listed>, String> {
 }
 
 impl Odd {
+    fn name(&self) -> String {
+        match self {
+            Self::Database { tenant, database, is_there: true } => format!("database {tenant}/{database}"),
+            Self::Database { tenant, database, is_there: false } => {
+                format!("no database {tenant}/{database}")
+            }
+            Self::Collection { tenant, database, name, .. } => {
+                format!("collection {name:?} in {tenant}/{database}")
+            }
+        }
+    }
+
     fn told(self, instance: &str) -> Difference {
         let (tenant, database, collection, field, what) = match self {
             Self::Database { tenant, database, is_there } => {

@@ -1,0 +1,250 @@
+//! Two Isochromes with copies of one data directory before the same servers: at most one of them writes.
+
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::support::api::{Api, id_of, records};
+use super::support::chroma::Chroma;
+use super::support::compare::Comparer;
+use super::support::isochrome::{Isochrome, Setup};
+use super::support::proxy::{Fault, Proxy, Rule};
+
+const SAME_WITHIN: Duration = Duration::from_secs(60);
+
+/// Our own database on a server.
+fn system(api: &Api, server: &Chroma) -> Api {
+    let ours = "isochrome_system".to_owned();
+    Api { tenant: ours.clone(), database: ours, ..api.at(&server.url()) }
+}
+
+/// Names of the epochs that a server shows.
+async fn epochs(api: &Api, server: &Chroma) -> Vec<String> {
+    let system = system(api, server);
+    let all = system.http.get(&system.collections("")).await.success().json();
+    let names = all.as_array().expect("a list").iter().filter_map(|one| one["name"].as_str());
+    names.filter(|name| name.starts_with("epoch-")).map(str::to_owned).collect()
+}
+
+/// Waits until a server's marker tells that the log reached this write.
+async fn await_told(api: &Api, server: &Chroma, lsn: u64) {
+    let system = system(api, server);
+    let marker = id_of(&system.describe("marker").await.success());
+    loop {
+        let told = system.post(&marker, "get", &json!({ "ids": ["marker"] })).await.success().json();
+        if told["metadatas"][0]["lsn"].as_u64().is_some_and(|told| told >= lsn) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Adds records `from..to`, one a request.
+async fn add(api: &Api, docs: &str, range: std::ops::Range<u32>) {
+    for n in range {
+        api.add(docs, &records(&[&format!("r{n}")])).await.success();
+    }
+}
+
+async fn status(isochrome: &Isochrome) -> Value {
+    isochrome.on_socket(http::Method::GET, "/status", None).await.json()
+}
+
+/// Runs a command of the binary on a data directory; its exit code and output.
+fn command(isochrome: &Isochrome, arguments: &[&str]) -> (i32, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_isochrome"));
+    let output = command.args(arguments).arg("--data-dir").arg(isochrome.data()).env_clear().output();
+    let output = output.expect("the binary runs");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code().expect("an exit code"), text(&output.stdout) + &text(&output.stderr))
+}
+
+fn await_fenced(isochrome: &mut Isochrome) {
+    isochrome.await_health(|status, body| status == 503 && body["status"] == "fenced");
+}
+
+/// It refuses whatever clients want.
+async fn assert_refuses(isochrome: &Isochrome, docs: &str) {
+    let api = Api::new(&isochrome.url());
+    for answer in [
+        api.add(docs, &records(&["refused"])).await,
+        api.post(docs, "get", &json!({})).await,
+        api.describe("docs").await,
+    ] {
+        assert_eq!((answer.status, answer.header("isochrome-error")), (503, Some("FENCED")));
+        assert!(answer.header("retry-after").is_none() && answer.json()["error"] == "InternalError");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_with_copies_of_one_log_the_later_start_writes_and_the_earlier_stops() {
+    let servers = Chroma::start_many(2);
+    let mut older = Setup::over(&servers).start();
+    let api = Api::new(&older.url());
+    let docs = api.new_collection("docs").await;
+    add(&api, &docs, 0..20).await;
+    Comparer::of(&servers).await_identical(SAME_WITHIN).await;
+    assert_eq!(epochs(&api, &servers[0]).await, ["epoch-1"]);
+
+    let mut newer = older.copy().launch();
+    await_fenced(&mut older);
+    assert_refuses(&older, &docs).await;
+    let told = status(&older).await;
+    assert_eq!((&told["fenced"]["reason"], &told["epoch"]), (&json!("overtaken"), &json!(1)));
+    assert_eq!(told["instances"][0]["state"], "fenced");
+    let (code, out) = command(&older, &["status"]);
+    assert!(code == 0 && out.starts_with("FENCED since") && out.contains("isochrome take-over"), "{out}");
+    assert!(older.log().contains("FENCED"));
+    let metrics = api.http.get(&format!("{}/metrics", older.url())).await.success().text();
+    assert!(metrics.contains("isochrome_fenced 1\n") && metrics.contains("isochrome_epoch 1\n"), "{metrics}");
+
+    newer.await_health(|_, body| body["healthy_instances"] == "2/2");
+    let api = Api::new(&newer.url());
+    add(&api, &docs, 20..30).await;
+    // However often the older one is started.
+    for _ in 0..3 {
+        older.kill();
+        older.relaunch();
+        await_fenced(&mut older);
+        assert_refuses(&older, &docs).await;
+    }
+    add(&api, &docs, 30..40).await;
+    assert!(status(&newer).await["fenced"].is_null());
+    let wanted: Vec<String> = (0..40).map(|n| format!("r{n}")).collect();
+    assert_eq!(api.ids(&docs).await, wanted);
+    Comparer::of(&servers).await_identical(SAME_WITHIN).await;
+    for server in &servers {
+        assert_eq!(epochs(&api, server).await, ["epoch-2"], "old ones are removed");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_copy_of_the_log_disturbs_nobody_and_writes_only_when_it_is_chosen() {
+    let servers = Chroma::start_many(2);
+    let mut ahead = Setup::over(&servers).start();
+    let api = Api::new(&ahead.url());
+    let docs = api.new_collection("docs").await;
+    add(&api, &docs, 0..10).await;
+    let copied = ahead.copy();
+    add(&api, &docs, 10..20).await;
+    await_told(&api, &servers[0], 21).await;
+
+    let mut behind = copied.launch();
+    await_fenced(&mut behind);
+    assert_refuses(&behind, &docs).await;
+    assert_eq!(status(&behind).await["fenced"]["reason"], "old log");
+    add(&api, &docs, 20..30).await;
+    Comparer::of(&servers).await_identical(SAME_WITHIN).await;
+    await_told(&api, &servers[1], 31).await;
+    ahead.kill();
+
+    let (code, out) = command(&behind, &["take-over"]);
+    assert!(code == 0 && out.contains("up to 20 writes are on it, or lost"), "{out}");
+    assert!(out.contains("Nothing was changed"), "{out}");
+    assert_refuses(&behind, &docs).await;
+    let (code, out) = command(&behind, &["take-over", "--yes"]);
+    assert!(code == 0 && out.contains("takes over"), "{out}");
+    behind.await_health(|status, body| status == 200 && body["healthy_instances"] == "2/2");
+    let api = Api::new(&behind.url());
+    add(&api, &docs, 30..35).await;
+    let wanted: Vec<String> = (0..35).map(|n| format!("r{n}")).collect();
+    assert_eq!(api.ids(&docs).await, wanted, "what only the other log held is still there");
+    Comparer::of(&servers).await_identical(SAME_WITHIN).await;
+    let (code, out) = command(&behind, &["verify"]);
+    assert!(code == 0, "{out}");
+
+    ahead.relaunch();
+    await_fenced(&mut ahead);
+    // The choice lasts.
+    behind.kill();
+    behind.restart();
+    add(&Api::new(&behind.url()), &docs, 35..36).await;
+    let (code, out) = command(&behind, &["take-over", "--yes"]);
+    assert!(code == 1 && out.contains("not fenced"), "{out}");
+}
+
+/// Isochrome behind proxies, so that it can be kept from seeing which epochs there are.
+fn behind_proxies(servers: &[Chroma], change: impl FnOnce(Setup) -> Setup) -> (Vec<Proxy>, Isochrome) {
+    let proxies: Vec<Proxy> = servers.iter().map(|server| Proxy::start(server.port())).collect();
+    let setup = Setup::urls(&proxies.iter().map(Proxy::url).collect::<Vec<_>>());
+    let mut isochrome = change(setup).start();
+    isochrome.await_health(|_, body| body["healthy_instances"] == "2/2");
+    (proxies, isochrome)
+}
+
+/// Holds each look at the epochs for this long; returns when one is held at each server, so that no canary write is
+/// under way.
+async fn hold_looks(proxies: &[Proxy], held: Duration) {
+    for proxy in proxies {
+        let path = "/databases/isochrome_system/collections".to_owned();
+        let before = proxy.faults();
+        proxy.rule(Rule { method: "GET", path, times: u32::MAX, fault: Fault::DelayRequest(held) });
+        while proxy.faults() == before {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_earlier_took_before_it_noticed_stops_both_until_one_is_chosen() {
+    let servers = Chroma::start_many(2);
+    let (proxies, mut older) = behind_proxies(&servers, |setup| setup);
+    let api = Api::new(&older.url());
+    let docs = api.new_collection("docs").await;
+    add(&api, &docs, 0..10).await;
+    Comparer::of(&servers).await_identical(SAME_WITHIN).await;
+    let mut copied = older.copy();
+    copied.setup.instances = Setup::over(&servers).instances;
+    hold_looks(&proxies, Duration::from_secs(15)).await;
+    for n in 10..13 {
+        // Logged, whether or not it is answered while the lease lasts.
+        api.add(&docs, &records(&[&format!("r{n}")])).await;
+    }
+    let mut newer = copied.launch();
+    for server in &servers {
+        while epochs(&api, server).await != ["epoch-2"] {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+    proxies.iter().for_each(Proxy::clear);
+    await_fenced(&mut older);
+    await_fenced(&mut newer);
+    assert_eq!(status(&older).await["fenced"]["reason"], "overtaken");
+    assert_eq!(status(&newer).await["fenced"]["reason"], "old log");
+
+    let (code, out) = command(&older, &["take-over", "--yes"]);
+    assert!(code == 0 && out.contains("has epoch 2"), "{out}");
+    older.await_health(|_, body| body["healthy_instances"] == "2/2");
+    add(&api, &docs, 13..15).await;
+    Comparer::of(&servers).await_identical(SAME_WITHIN).await;
+    let wanted: Vec<String> = (0..15).map(|n| format!("r{n}")).collect();
+    assert_eq!(api.ids(&docs).await, wanted);
+    assert_refuses(&newer, &docs).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_cannot_see_the_epochs_sends_no_writes_after_a_while() {
+    let servers = Chroma::start_many(2);
+    let (proxies, mut isochrome) =
+        behind_proxies(&servers, |setup| setup.variable("ISOCHROME_WRITE_WAIT_MS", "1000"));
+    let api = Api::new(&isochrome.url());
+    let docs = api.new_collection("docs").await;
+    add(&api, &docs, 0..5).await;
+    hold_looks(&proxies, Duration::from_secs(120)).await;
+    let mut n = 5;
+    loop {
+        let answer = api.add(&docs, &records(&[&format!("r{n}")])).await;
+        n += 1;
+        if answer.status == 503 {
+            assert_eq!(answer.header("isochrome-error"), Some("UNDECIDED"));
+            break;
+        }
+        answer.success();
+    }
+    proxies.iter().for_each(Proxy::clear);
+    isochrome.await_health(|_, body| body["healthy_instances"] == "2/2" && body["pending_writes"] == 0);
+    let wanted: Vec<String> = (0..n).map(|n| format!("r{n}")).collect();
+    assert_eq!(api.ids(&docs).await, wanted);
+    Comparer::of(&servers).await_identical(SAME_WITHIN).await;
+}
