@@ -1,7 +1,7 @@
 //! Starting and ending the threads of the log.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Sender, unbounded};
@@ -20,7 +20,7 @@ const BODY_THREADS: usize = 2;
 
 /// Where the log takes things in; its threads end when this is gone.
 pub struct Inputs {
-    pub writer: Sender<Item>,
+    pub writer: mpsc::Sender<Item>,
     pub large: Sender<Vec<Pending>>,
     pub checkpointer: Sender<Request>,
     /// Records handed over since the start.
@@ -58,7 +58,7 @@ pub fn start(
     lock: DirLock,
     on_commit: OnCommit,
 ) -> io::Result<(Inputs, Threads)> {
-    let (writer_in, writer_out) = unbounded();
+    let (writer_in, writer_out) = mpsc::channel();
     let (large_in, large_out) = unbounded();
     let (requests_in, requests_out) = unbounded();
     let spawn = |name: &str| thread::Builder::new().name(format!("wal-{name}"));

@@ -3,9 +3,10 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
+use crossbeam_channel::Sender;
 
 use super::checkpointer::Request;
 use super::engine::Engine;
@@ -22,6 +23,8 @@ pub struct Writer {
     shared: Arc<Shared>,
     engine: Box<dyn Engine>,
     on_commit: OnCommit,
+    /// Not crossbeam's: before its receivers sleep they give their turn on the processor away, four times
+    /// (`docs/decisions/0012-waiting.md`).
     items: Receiver<Item>,
     /// Wakes the checkpointer when much has come.
     checkpointer: Sender<Request>,
@@ -220,7 +223,7 @@ impl Writer {
         loop {
             let waiting = std::mem::take(&mut self.queue);
             self.not_there(waiting.into(), error);
-            match self.items.recv_deadline(until) {
+            match self.items.recv_timeout(until.saturating_duration_since(Instant::now())) {
                 Ok(item) => self.accept(item),
                 Err(RecvTimeoutError::Timeout) => return,
                 Err(RecvTimeoutError::Disconnected) => {
