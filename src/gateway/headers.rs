@@ -31,13 +31,16 @@ const HOP_BY_HOP: [HeaderName; 9] = [
     header::UPGRADE,
 ];
 
+/// Headers of a request that are made anew where it is sent on.
+const MADE_ANEW: [HeaderName; 3] = [header::HOST, header::CONTENT_LENGTH, header::EXPECT];
+
 /// What passes of the headers of a request whose body is held whole.
 pub(super) fn of_request(headers: &HeaderMap) -> HeaderMap {
-    let mut passing = end_to_end(headers.clone());
-    for name in [header::HOST, header::CONTENT_LENGTH, header::EXPECT] {
-        passing.remove(name);
+    let mut passing = HeaderMap::with_capacity(headers.len());
+    for (name, value) in headers.iter().filter(|(name, _)| !MADE_ANEW.contains(name)) {
+        passing.append(name, value.clone());
     }
-    passing
+    end_to_end(passing)
 }
 
 /// What passes of the headers of an answer.
@@ -46,6 +49,10 @@ pub(super) fn of_answer(headers: HeaderMap) -> HeaderMap {
 }
 
 fn end_to_end(mut headers: HeaderMap) -> HeaderMap {
+    // Comparing a few names costs less than looking for each of the others.
+    if !headers.keys().any(|name| HOP_BY_HOP.contains(name)) {
+        return headers;
+    }
     let listed: Vec<_> = headers.get_all(header::CONNECTION).iter().cloned().collect();
     for names in &listed {
         for name in names.to_str().unwrap_or("").split(',') {

@@ -154,11 +154,13 @@ impl Server {
             }
         };
         let begun = AtomicU64::new(0);
+        // Counted by this connection's requests alone: no other thread has to fetch the count.
+        let front = Arc::new(self.front.clone());
         let service = service_fn(|request: Request<Incoming>| {
             begun.fetch_add(1, Ordering::Relaxed);
+            let front = Arc::clone(&front);
             // Boxed, for hyper moves it about.
-            let answer = Box::pin(self.front.clone().answer(request.map(Body::new)));
-            async move { Ok::<_, Infallible>(answer.await) }
+            Box::pin(async move { Ok::<_, Infallible>(front.answer(request.map(Body::new)).await) })
         });
         let mut connection = pin!(self.builder.serve_connection(TokioIo::new(stream), service));
         let mut idle = interval(self.idle);

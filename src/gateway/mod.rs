@@ -60,12 +60,12 @@ impl Front {
     }
 
     /// Answers a request.
-    async fn answer(self, request: Request) -> Response {
+    async fn answer(&self, request: Request) -> Response {
         // The router takes the body from the answer to a HEAD.
         if self.is_direct && request.uri().path().starts_with(CHROMAS) && request.method() != Method::HEAD {
             return entry::answer(&self.app, request).await;
         }
-        let mut all = self.all;
+        let mut all = self.all.clone();
         let Ok(answer) = Box::pin(all.call(request)).await;
         answer
     }

@@ -7,6 +7,9 @@ use percent_encoding::percent_decode_str;
 use super::super::error::ApiError;
 use super::{RecordOp, Route};
 
+/// Room for every path but those to nowhere.
+const USUAL_SEGMENTS: usize = 9;
+
 const GET: &str = "GET,HEAD";
 const POST: &str = "POST";
 
@@ -26,7 +29,8 @@ pub fn parse(method: &str, path: &str) -> Route {
     let Some(rest) = rest.strip_prefix('/') else {
         return Route::NotFound;
     };
-    let segments: Vec<&str> = rest.split('/').collect();
+    let mut segments = Vec::with_capacity(USUAL_SEGMENTS);
+    segments.extend(rest.split('/'));
     // In the middle of a path nothing at all is a name too.
     if segments.last().is_some_and(|segment| segment.is_empty()) {
         return Route::NotFound;
@@ -45,6 +49,9 @@ struct Names {
 
 impl Names {
     fn name(&mut self, segment: &str, parameter: &str) -> String {
+        if !segment.contains('%') {
+            return segment.to_owned();
+        }
         let decoded = percent_decode_str(segment).decode_utf8();
         let name = decoded.map(Cow::into_owned);
         name.unwrap_or_else(|_| {

@@ -1,7 +1,5 @@
 //! One try of a read at one instance.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use http::header;
 use http::{HeaderMap, Method, Request, StatusCode, Uri};
@@ -44,7 +42,7 @@ pub(super) async fn attempt(
     (instance, stamp): (InstanceId, Option<Stamp>),
     request: &Received,
 ) -> Attempt {
-    let Some(there) = app.replication.instances().get(instance.index()).map(Arc::clone) else {
+    let Some(there) = app.replication.instances().get(instance.index()) else {
         return Attempt::Failed(format!("there is no instance {}", instance.0));
     };
     let real_id = match real_id(app, what, instance) {
@@ -57,7 +55,7 @@ pub(super) async fn attempt(
         Err(error) => return Attempt::Failed(error.to_string()),
     };
     let turn = there.turns.begin();
-    let asked = ask(app, what, (&there, stamp), &to).await;
+    let asked = ask(app, what, (there, stamp), &to).await;
     turn.ended(how_it_ended(asked.as_ref().map(|answered| answered.status).ok()));
     app.counters.asked(instance, asked.is_ok());
     match asked {
