@@ -24,6 +24,10 @@ fn run() -> Result<Exit, Exit> {
             runtime(Budget::of(&config.resources).workers)?
                 .block_on(async { Ok(cli::serve::serve(&config, flags, set_level).await) })
         }
+        Command::Adopt(args) => {
+            let config = load(&Flags::from(&args.server))?;
+            runtime(1)?.block_on(async { Ok(cli::adopt::adopt(&config, args).await) })
+        }
         Command::Check(args) => {
             let config = load(&Flags::from(&args.server))?;
             runtime(1)?.block_on(async { Ok(cli::check::check(&config).await) })

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::catalog::DEFAULT_TENANT;
 use crate::config::{self, Flags};
 
 const PRECEDENCE: &str = "\
@@ -31,6 +32,14 @@ pub enum Command {
     /// this machine, with their data in the data directory.
     #[command(after_help = PRECEDENCE)]
     Serve(ServeArgs),
+
+    /// Make a data directory for servers that hold data already, while nobody writes to them
+    ///
+    /// Collections that all of them have are compared, record by record, and keep the id that clients know from the
+    /// first server; one that is missing somewhere is copied there after the start. Where copies differ nothing is done
+    /// until --source chooses one. Changes nothing without --yes.
+    #[command(after_help = PRECEDENCE)]
+    Adopt(AdoptArgs),
 
     /// Check the configuration and reach each instance, without changing anything
     #[command(after_help = PRECEDENCE)]
@@ -88,6 +97,32 @@ pub struct ServeArgs {
     /// The configuration.
     #[command(flatten)]
     pub server: ServerArgs,
+}
+
+/// Arguments of `adopt`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct AdoptArgs {
+    /// The configuration.
+    #[command(flatten)]
+    pub server: ServerArgs,
+
+    /// Look for databases of this tenant; repeat it for each. Chroma can't list its tenants
+    #[arg(long = "tenant", value_name = "NAME", default_value = DEFAULT_TENANT)]
+    pub tenants: Vec<String>,
+
+    /// Go on without the data directory of the cluster that the servers belonged to, under the same ids
+    ///
+    /// Shows what may be lost. The other Isochrome, if it still runs, stops writing.
+    #[arg(long)]
+    pub take_over: bool,
+
+    /// Where copies differ, those of this instance count, and its ids stay
+    #[arg(long, value_name = "INSTANCE")]
+    pub source: Option<String>,
+
+    /// Do it, after a look at what is shown without this
+    #[arg(long)]
+    pub yes: bool,
 }
 
 /// Arguments of `check`.

@@ -35,9 +35,9 @@ pub async fn check(config: &Config) -> Exit {
                 markers.push((configured.name.clone(), marker));
                 verdict
             }
-            Ok(Found::Foreign(what)) => {
-                Err(format!("holds data but not our marker ({what}); start with an empty server"))
-            }
+            Ok(Found::Foreign(what)) => Err(format!(
+                "holds data but not our marker ({what}); start with an empty server, or see `isochrome adopt`"
+            )),
             Ok(Found::Empty | Found::Unfinished(_)) if fresh => {
                 Ok("reachable, empty, ready to join".to_owned())
             }

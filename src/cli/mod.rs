@@ -1,5 +1,6 @@
 //! The command line: what can be asked for, and how it ends.
 
+pub mod adopt;
 mod args;
 pub mod check;
 pub mod config;
@@ -21,8 +22,8 @@ use std::process::ExitCode;
 use clap::Parser;
 
 pub use args::{
-    CheckArgs, Cli, Command, ConfigArgs, JobsArgs, LocationArgs, PoisonedArgs, PoisonedIdArgs, RebuildArgs,
-    ServeArgs, ServerArgs, StatusArgs, TakeOverArgs, VerifyArgs,
+    AdoptArgs, CheckArgs, Cli, Command, ConfigArgs, JobsArgs, LocationArgs, PoisonedArgs, PoisonedIdArgs,
+    RebuildArgs, ServeArgs, ServerArgs, StatusArgs, TakeOverArgs, VerifyArgs,
 };
 
 /// How the process ends.

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
+use super::book::Book;
 use super::hold::Wanted;
 use super::measure::{RunView, Runs};
 use crate::catalog::Catalog;
@@ -109,7 +110,7 @@ pub struct Replication {
 
 pub(super) struct Shared {
     pub messages: mpsc::UnboundedSender<Message>,
-    pub catalog: RwLock<Catalog>,
+    pub catalog: Arc<Book>,
     pub board: Arc<Board>,
     pub instances: Vec<Arc<Instance>>,
     pub next_ticket: AtomicU64,
@@ -154,7 +155,7 @@ impl Replication {
 
     /// A look at the catalog as of the last durable verdict. Keep it short: writers of the catalog wait.
     pub fn with_catalog<T>(&self, look: impl FnOnce(&Catalog) -> T) -> T {
-        look(&self.shared.catalog.read().unwrap_or_else(PoisonError::into_inner))
+        look(&self.shared.catalog.read())
     }
 
     /// Logs the submissions as one group, in order, and waits for what the sender of the last one is to be told. The

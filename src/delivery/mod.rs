@@ -3,6 +3,7 @@
 //! | room | job |
 //! | --- | --- |
 //! | `handle` | what the gateway and the operators' side see |
+//! | `book` | the catalog as others read it |
 //! | `owner` | the one task that feeds the core and performs its actions |
 //! | `courier` | one delivery: bodies out of the log, requests to the instance, the outcome |
 //! | `errands` | deliveries that take several requests: creates, drops, resolved deletes |
@@ -13,6 +14,7 @@
 //! | `measure` | how large deliveries are and how long they take |
 //! | `start` | puts log, core, couriers and watches together |
 
+mod book;
 mod courier;
 mod errands;
 pub mod handle;

@@ -1,7 +1,7 @@
 //! The one task that owns the core: takes messages, feeds the core, performs its actions.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
@@ -179,7 +179,7 @@ impl Owner {
             ),
             Action::NotCancelled { lsn, why } => self.cancelled(lsn, Err(why)),
             Action::Catalog(change) => {
-                self.shared.catalog.write().unwrap_or_else(PoisonError::into_inner).apply(&change);
+                self.shared.catalog.apply(&change);
             }
             Action::ReadFrom { read, quiet, busy } => {
                 if let Some(permit) = self.readers.remove(&read) {
@@ -199,8 +199,8 @@ impl Owner {
                 watched.recheck(proof);
             }
             Action::Prepare { instance } => {
-                let catalog = self.shared.catalog.read().unwrap_or_else(PoisonError::into_inner);
-                self.watched[instance.index()].prepare(Tenant::all_of(&catalog));
+                let tenants = Tenant::all_of(&self.shared.catalog.read());
+                self.watched[instance.index()].prepare(tenants);
             }
             Action::TakeOut { instance, why } => self.watched[instance.index()].take_out(why),
             Action::Finished { lsns } => self.wal.finished(&lsns),

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
+use super::book::Book;
 use super::courier::Courier;
 use super::handle::{Message, Replication, Shared};
 use super::hold::Holds;
@@ -173,7 +174,9 @@ fn fits(recovered: &Recovered, names: &[&str]) -> Result<(), String> {
     for (place, name) in names.iter().enumerate() {
         let id = InstanceId(u8::try_from(place).unwrap_or(u8::MAX));
         let lacking = catalog.all_living().into_iter().find(|collection| {
-            !collection.real_ids.contains_key(&id) && !created.contains(&Lane::Collection(collection.id))
+            let lane = Lane::Collection(collection.id);
+            let is_copied = recovered.divergent.iter().any(|(key, target, _)| *key == lane && *target == id);
+            !collection.real_ids.contains_key(&id) && !created.contains(&lane) && !is_copied
         });
         if let Some(lacking) = lacking {
             return Err(format!(
@@ -199,21 +202,23 @@ impl Ready {
         let Opened { wal, recovered, sender, messages, fence } = self.opened;
         settings.cluster = xxhash_rust::xxh3::xxh3_128(recovered.cluster.as_bytes());
         let catalog = catalog(&recovered);
+        let book = Arc::new(Book::new(catalog.clone()));
         let mut watches = JoinSet::new();
         let mut watched = Vec::new();
         for (instance, identity) in self.instances.iter().zip(self.identities) {
             let (id, sender) = (instance.id, sender.clone());
             let report = Box::new(move |report| report_to(&sender, id, report));
-            let watch = Watch::new(Arc::clone(instance), identity, report, heartbeat_pause);
+            let book = Arc::clone(&book);
+            let catalog = Box::new(move |since| book.kept(id, since));
+            let watch = Watch::new(Arc::clone(instance), identity, report, catalog, heartbeat_pause);
             watched.push(Arc::clone(&watch.watched));
             watches.spawn(watch.run());
         }
         self.early.into_iter().for_each(|(id, report)| report_to(&sender, id, report));
-        let known = RwLock::new(catalog.clone());
         let (core, actions) = Core::recover(settings, 0, recovery(recovered, catalog));
         let shared = Arc::new(Shared {
             messages: sender,
-            catalog: known,
+            catalog: book,
             board: core.board(),
             instances: self.instances.clone(),
             next_ticket: AtomicU64::new(1),

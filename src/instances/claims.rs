@@ -89,6 +89,17 @@ impl Store {
     }
 }
 
+/// Begins the file of a new data directory for servers on which others took epochs up to this one. Its first start gives
+/// them the time to notice.
+///
+/// # Errors
+/// [`ClaimsError::Io`].
+pub fn begin_after(dir: &Path, accepted: u64) -> Result<(), ClaimsError> {
+    let claims = Claims::after(accepted);
+    let store = Store { dir: dir.to_owned(), home: String::new(), claims: claims.clone() };
+    store.save(&claims)
+}
+
 fn file(dir: &Path) -> PathBuf {
     dir.join("epochs.json")
 }

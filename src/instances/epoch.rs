@@ -45,6 +45,12 @@ pub enum Stranger {
 }
 
 impl Claims {
+    /// Those of a new directory for servers on which others took epochs up to this one.
+    #[must_use]
+    pub fn after(accepted: u64) -> Self {
+        Self { taken: Vec::new(), accepted }
+    }
+
     /// The number of the epoch that we took last; 0 before the first.
     #[must_use]
     pub fn number(&self) -> u64 {

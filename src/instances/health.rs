@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use super::client::Instance;
 use super::fence::{Fence, Fenced};
 use super::heartbeat::heartbeat;
+use super::kept::{self, KeptCatalog};
 use super::marker::{self, Found, MarkerError};
 use super::proof::{Identity, Unfit, belongs_to_us, prove};
 use super::reason::DownReason;
@@ -26,6 +27,8 @@ const PROOF_PATIENCE: Duration = Duration::from_secs(1);
 const PROOF_LIMIT: Duration = Duration::from_secs(30);
 /// Emptying an instance is given up, and begun again, after this long.
 const RESTORE_LIMIT: Duration = Duration::from_secs(600);
+/// How long an instance may take to keep the catalog.
+const KEEP_LIMIT: Duration = Duration::from_secs(2);
 /// First and longest pause between proofs of an instance that is down.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 /// Pause between looks at the epochs on an instance that is up, at least; and how long one may take.
@@ -126,7 +129,14 @@ pub struct Watch {
     report: Box<dyn Fn(Report) + Send + Sync>,
     asked: watch::Receiver<u64>,
     fenced: watch::Receiver<Option<Fenced>>,
+    /// The catalog for the instance to keep, unless it has changed as often as it had.
+    catalog: KeptSource,
+    /// How often the catalog had changed that the instance keeps.
+    kept: Option<u64>,
 }
+
+/// Gives the catalog with the number of its changes, unless that is the one given.
+pub type KeptSource = Box<dyn Fn(Option<u64>) -> Option<(u64, KeptCatalog)> + Send + Sync>;
 
 impl Watch {
     /// Prepares a watch with this pause between heartbeats; `report` is called from its task, and must not block.
@@ -135,6 +145,7 @@ impl Watch {
         instance: Arc<Instance>,
         identity: Identity,
         report: Box<dyn Fn(Report) + Send + Sync>,
+        catalog: KeptSource,
         pause: Duration,
     ) -> Self {
         let asked = watch::Sender::new(0);
@@ -155,7 +166,7 @@ impl Watch {
             pause: Mutex::new(pause.min(HEARTBEAT_PAUSE)),
         };
         let fenced = identity.fence.changes();
-        Self { watched: Arc::new(watched), identity, report, asked: asked_of_us, fenced }
+        Self { watched: Arc::new(watched), identity, report, asked: asked_of_us, fenced, catalog, kept: None }
     }
 
     /// Runs until the task is ended.
@@ -182,6 +193,8 @@ impl Watch {
                 }
                 Err(unfit) => {
                     self.down(&unfit);
+                    // It may come back without it.
+                    self.kept = None;
                     tokio::select! {
                         _ = timeout(pause, self.asked.changed()) => {}
                         _ = self.fenced.changed() => {}
@@ -263,6 +276,22 @@ impl Watch {
         lost.map_or(result, |why| Err(Unfit::lost(why)))
     }
 
+    /// Has the instance keep the catalog where it changed. It is tried again at the next heartbeat.
+    async fn keep_catalog(&mut self) {
+        let Some((changes, catalog)) = (self.catalog)(self.kept) else { return };
+        let (instance, fence) = (&self.watched.instance, &self.identity.fence);
+        match timeout(KEEP_LIMIT, kept::keep(instance, fence, &catalog)).await {
+            Ok(Ok(true)) => self.kept = Some(changes),
+            Ok(Ok(false)) => {}
+            Ok(Err(error)) => {
+                tracing::debug!(instance = instance.name, %error, "the catalog could not be kept there");
+            }
+            Err(_) => {
+                tracing::debug!(instance = instance.name, "the catalog could not be kept there in time");
+            }
+        }
+    }
+
     /// Heartbeats until the next canary write is due (`Ok(false)`), a proof is asked for (`Ok(true)`), or something is
     /// wrong.
     async fn keep_watch(&mut self) -> Result<bool, Unfit> {
@@ -285,6 +314,7 @@ impl Watch {
                 }
             }
             self.watched.note(|health| health.last_answer = Some(Instant::now()));
+            self.keep_catalog().await;
             if Instant::now() >= next_canary {
                 return Ok(false);
             }

@@ -7,6 +7,7 @@ pub mod epoch;
 pub mod fence;
 pub mod health;
 mod heartbeat;
+pub mod kept;
 pub mod load;
 pub mod managed;
 pub mod marker;

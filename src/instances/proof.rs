@@ -62,7 +62,8 @@ impl Unfit {
 
     pub(super) fn foreign(what: &str) -> Self {
         Self::wrong(format!(
-            "it holds data but not our marker ({what}); start with an empty server, or name another one"
+            "it holds data but not our marker ({what}); start with an empty server, name another one, or have its data \
+             adopted by `isochrome adopt`"
         ))
     }
 
@@ -118,6 +119,10 @@ pub async fn prove(
     fence.hold(instance, &system, began).await?;
     let marker = fence.sign(instance, identity.counter + 1);
     marker::write(instance, collection, &marker).await.map_err(failed)?;
+    // The canary write may have taken longer than a look is good for.
+    if !fence.look(instance).await? {
+        return Err(Unfit::hung("another epoch appeared there"));
+    }
     identity.counter = marker.counter;
     if !std::mem::replace(&mut identity.joined, true) {
         report(Report::Joined);
@@ -142,7 +147,8 @@ fn check(instance: &Instance, identity: &Identity, found: &Marker) -> Result<(),
 pub(super) fn belongs_to_us(instance: &Instance, identity: &Identity, found: &Marker) -> Result<(), Unfit> {
     if found.cluster != identity.cluster {
         return Err(Unfit::wrong(format!(
-            "it belongs to another Isochrome cluster ({}), ours is {}",
+            "it belongs to another Isochrome cluster ({}), ours is {}. Start with that one's data directory; where that is \
+             lost, `isochrome adopt --take-over` makes another one with the same ids",
             found.cluster, identity.cluster
         )));
     }

@@ -5,8 +5,10 @@
 //! | `store` | `jobs.db`: what that work must remember over a restart |
 //! | `jobs` | long work with an id, progress, a result, and an end |
 //! | `verify` | compares every record of every collection on all instances, while writes go on |
+//! | `adopt` | a data directory for servers that hold data already |
 //! | `takeover` | what an operator should know before this log is chosen against another |
 
+pub mod adopt;
 pub mod jobs;
 mod store;
 pub mod takeover;

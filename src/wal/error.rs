@@ -87,6 +87,12 @@ pub enum OpenError {
     /// Something that must be there is not, or is not what was written.
     #[error("the log in {} is damaged: {what}", dir.display())]
     Damaged { dir: PathBuf, what: String },
+    /// It holds a log, and is to be made for servers that are in use.
+    #[error(
+        "the data directory {} holds a log already: start with `isochrome serve`, or name an empty directory",
+        dir.display()
+    )]
+    InUse { dir: PathBuf },
     /// More instances were configured over time than numbers exist for.
     #[error("a data directory knows at most 256 instances over its life")]
     TooManyInstances,

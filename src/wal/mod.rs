@@ -12,6 +12,7 @@
 //! Three kinds of file, and no commit spans two of them: segments (`wal/segment-N.db`) are the truth;
 //! `state.db` follows them and says how far; body files are durable before the entry that names them.
 
+mod adopt;
 mod bodies;
 mod cache;
 mod checkpointer;
@@ -45,13 +46,14 @@ mod tests;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+pub use adopt::adopt;
 pub use engine::{Engine, Settled, StampedRecord};
 pub use error::{AppendError, LogError, OpenError};
 pub use handle::Wal;
 pub use open::{Recovered, Setup};
 pub use options::WalOptions;
 pub use queue::{Committed, NewEntry};
-pub use state::{Instance, StoredTransaction, TransactionState};
+pub use state::{Adoption, Instance, StoredTransaction, TransactionState};
 pub use stats::{CommitTimes, WalStats};
 pub use writer::OnCommit;
 

@@ -1,5 +1,6 @@
 //! Two Isochromes with copies of one data directory before the same servers: at most one of them writes.
 
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -53,8 +54,13 @@ async fn status(isochrome: &Isochrome) -> Value {
 
 /// Runs a command of the binary on a data directory; its exit code and output.
 fn command(isochrome: &Isochrome, arguments: &[&str]) -> (i32, String) {
+    command_at(&isochrome.data(), arguments)
+}
+
+/// As [`command`], where nothing may run.
+pub fn command_at(data: &Path, arguments: &[&str]) -> (i32, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_isochrome"));
-    let output = command.args(arguments).arg("--data-dir").arg(isochrome.data()).env_clear().output();
+    let output = command.args(arguments).arg("--data-dir").arg(data).env_clear().output();
     let output = output.expect("the binary runs");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (output.status.code().expect("an exit code"), text(&output.stdout) + &text(&output.stderr))

@@ -5,6 +5,7 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a failed expectation is the test's verdict")]
 #![allow(clippy::print_stderr, reason = "a test tells what it measured, and its seed")]
 
+mod adopt;
 mod epochs;
 mod kills;
 mod ledger;

@@ -57,6 +57,11 @@ impl Setup {
         isochrome
     }
 
+    /// A place for a data directory that something else makes.
+    pub fn place(self) -> Copied {
+        Copied { setup: self, directory: places::directory("isochrome") }
+    }
+
     /// Starts it on a new data directory without waiting.
     pub fn launch(self) -> Isochrome {
         let directory = places::directory("isochrome");
@@ -84,13 +89,18 @@ fn spawn(setup: &Setup, directory: &Path, port: u16) -> Process {
     Process::spawn(&mut command, &directory.join("log"))
 }
 
-/// A copy of a data directory, and how the original was started.
+/// A data directory that no process runs on, and how one is to be started.
 pub struct Copied {
     pub setup: Setup,
     directory: PathBuf,
 }
 
 impl Copied {
+    /// The data directory.
+    pub fn data(&self) -> PathBuf {
+        self.directory.join("data")
+    }
+
     /// Starts a process on it, with a port of its own, without waiting.
     pub fn launch(self) -> Isochrome {
         let port = places::free_port();

@@ -11,7 +11,7 @@ const SHOWN: usize = 80;
 
 /// A description without what each server chooses for itself.
 #[derive(Debug)]
-pub(super) struct Description(BTreeMap<String, Value>);
+pub(in crate::repair) struct Description(BTreeMap<String, Value>);
 
 impl Description {
     /// Reads the answer to a `get` of a collection. Its schema's list of metadata keys is left out: it names every key

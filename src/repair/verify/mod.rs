@@ -12,9 +12,9 @@
 //! whole is never called the same.
 
 mod collection;
-mod description;
+pub(in crate::repair) mod description;
 mod mend;
-mod page;
+pub(in crate::repair) mod page;
 pub(in crate::repair) mod places;
 pub mod report;
 mod schedule;

@@ -13,14 +13,14 @@ const COSINE_TOLERANCE: f32 = 1e-6;
 
 /// A page of records in the instance's order.
 #[derive(Debug)]
-pub(super) struct Page {
+pub(in crate::repair) struct Page {
     pub records: Vec<Record>,
     /// Over all of it, bit by bit.
     pub digest: u128,
 }
 
 #[derive(Debug)]
-pub(super) struct Record {
+pub(in crate::repair) struct Record {
     pub id: String,
     pub document: Option<String>,
     pub metadata: Option<BTreeMap<String, Value>>,
@@ -31,7 +31,7 @@ pub(super) struct Record {
 
 /// In what two instances differ, and what each of them has.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Found {
+pub(in crate::repair) struct Found {
     pub record: Option<String>,
     pub field: String,
     pub sides: [String; 2],
@@ -39,7 +39,7 @@ pub(super) struct Found {
 
 /// How embeddings are held against each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Embeddings {
+pub(in crate::repair) enum Embeddings {
     BitByBit,
     /// In cosine collections.
     Nearly,
@@ -122,7 +122,7 @@ pub(super) fn presence(id: &str, sides: [bool; 2]) -> Found {
 }
 
 /// The first place where the same ids come in another order.
-pub(super) fn order<'a>(
+pub(in crate::repair) fn order<'a>(
     mut left: impl Iterator<Item = &'a str>,
     mut right: impl Iterator<Item = &'a str>,
 ) -> Option<Found> {

@@ -1,6 +1,7 @@
 //! `state.db`: what the records of the log amount to, up to a record that it names. Segments that it
 //! covers, and whose entries are finished, may go.
 
+mod adopt;
 mod apply;
 mod catalog;
 mod load;
@@ -18,6 +19,7 @@ use super::codec::{Format, decode};
 use super::error::{LogError, OpenError};
 use super::record::Lsn;
 
+pub use adopt::{Adoption, adopt};
 pub use apply::StoredRecord;
 pub use load::Instance;
 pub use transactions::{StoredTransaction, TransactionState, find};
@@ -80,7 +82,7 @@ impl State {
                     what: "there are log segments but no state.db that belongs to them".to_owned(),
                 });
             }
-            0 => initialise(&conn, dir, new_cluster).map_err(storage)?,
+            0 => initialise(&conn, dir, new_cluster, |_| Ok(())).map_err(storage)?,
             found => {
                 return Err(OpenError::Newer { path, found, known: STATE_FORMAT });
             }
@@ -135,12 +137,19 @@ pub fn connect(path: &Path) -> Result<Connection, LogError> {
     Ok(conn)
 }
 
-fn initialise(conn: &Connection, dir: &Path, cluster: &str) -> Result<(), LogError> {
+/// Makes the tables of a new cluster, with what `fill` puts into them.
+fn initialise(
+    conn: &Connection,
+    dir: &Path,
+    cluster: &str,
+    fill: impl FnOnce(&Transaction<'_>) -> Result<(), LogError>,
+) -> Result<(), LogError> {
     let make = conn.unchecked_transaction()?;
     make.execute_batch(SCHEMA)?;
     make.execute_batch(rebuild::SCHEMA)?;
     make.execute("INSERT INTO meta VALUES ('cluster', ?1)", [cluster])?;
     make.execute("INSERT INTO meta VALUES ('covered_seq', 0), ('last_lsn', 0)", [])?;
+    fill(&make)?;
     make.pragma_update(None, "user_version", STATE_FORMAT)?;
     make.commit()?;
     super::segment::sync_dir(dir)
