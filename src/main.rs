@@ -55,6 +55,9 @@ fn run() -> Result<Exit, Exit> {
         Command::TakeOver(args) => {
             ask(&args.location, async |data_dir| cli::takeover::take_over(data_dir, args.yes).await)
         }
+        Command::Release(args) => {
+            ask(&args.location, async |data_dir| cli::release::release(data_dir, &args.instance).await)
+        }
         Command::Jobs(args) => ask(&args.location, async |data_dir| cli::jobs::jobs(data_dir, args).await),
     }
 }

@@ -11,6 +11,7 @@ mod mappings;
 mod metrics;
 mod poisoned;
 mod rebuild;
+mod release;
 mod reload;
 pub mod socket;
 pub mod status;
@@ -63,6 +64,7 @@ pub fn router(state: Operators) -> Router {
         .route("/admin/poisoned/{id}/discard", post(poisoned::discard))
         .route("/admin/poisoned/{id}/force", post(poisoned::force))
         .route("/admin/take-over", post(takeover::take_over))
+        .route("/admin/release", post(release::release))
         .route("/admin/{*path}", any(unknown_path))
         .with_state(state)
         .merge(Router::new().route("/metrics", get(metrics::metrics)).with_state(metered))

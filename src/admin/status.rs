@@ -52,6 +52,8 @@ pub struct Status {
     pub oldest_undecided: Option<Lsn>,
     /// How often the decision of a lane with something pending moved, by reason.
     pub leader_moves: BTreeMap<&'static str, u64>,
+    /// What slows acknowledgements; `null` while nothing does.
+    pub slowed: Option<SlowedStatus>,
     /// How the last reload of the configuration ended; `null` before the first.
     pub reload: Option<ReloadStatus>,
     /// What the last comparison of everything said; `null` before the first.
@@ -81,6 +83,14 @@ impl From<Fenced> for FencedStatus {
     fn from(fenced: Fenced) -> Self {
         Self { reason: fenced.reason, detail: fenced.detail, since: time::iso(fenced.since) }
     }
+}
+
+/// An instance lags so much that acknowledgements wait for it.
+#[derive(Clone, Debug, Serialize)]
+pub struct SlowedStatus {
+    pub instance: String,
+    /// How long an acknowledgement waits at most.
+    pub delay_ms: u64,
 }
 
 /// The last comparison of all instances.
@@ -181,6 +191,7 @@ impl Status {
             waiting_reads: 0,
             oldest_undecided: None,
             moves: Vec::new(),
+            slowed_by: None,
         });
         let oldest = view.instances.iter().filter_map(|view| view.oldest_pending).collect();
         let accepted_ms = app.replication.accepted_ms(oldest).await;
@@ -211,6 +222,10 @@ impl Status {
             waiting_reads: view.waiting_reads,
             oldest_undecided: view.oldest_undecided,
             leader_moves: view.moves.iter().copied().collect(),
+            slowed: view.slowed_by.map(|(by, delay_ms)| SlowedStatus {
+                instance: app.replication.instances()[by.index()].name.clone(),
+                delay_ms,
+            }),
             reload: app.last_reload().map(ReloadStatus::from),
             verify: operators.repair.verify.last().map(VerifyStatus::from),
             unified_wal: UnifiedWal::of(&view, log.as_ref()),

@@ -28,6 +28,9 @@ pub enum Meaning {
     NotExecuted,
     /// The server logged the write and takes no more until it is restarted.
     DeadWriter,
+    /// The vector index of the collection does not load. Until the collection is made again on that server every read of
+    /// its records is refused, and writes are logged and never applied; other collections are well.
+    BrokenIndex,
     /// Done or not, now or later.
     Doubt,
 }
@@ -57,6 +60,9 @@ fn classify_500(asked: Asked, body: &[u8]) -> Meaning {
     if contains(body, b"Error sending message to compactor") {
         return Meaning::DeadWriter;
     }
+    if is_broken_index(body) {
+        return Meaning::BrokenIndex;
+    }
     let taken = contains(body, b"UNIQUE constraint failed: collections.name");
     let too_many = contains(body, b"too many SQL variables");
     let same_everywhere = match asked {
@@ -65,6 +71,13 @@ fn classify_500(asked: Asked, body: &[u8]) -> Meaning {
         _ => false,
     };
     if same_everywhere { Meaning::Rejected } else { Meaning::Doubt }
+}
+
+/// What Chroma says when files of an index are missing or can't be read. "Nothing found on disk", which begins with the
+/// same words, comes from a collection whose index was never written.
+fn is_broken_index(body: &[u8]) -> bool {
+    contains(body, b"Error creating hnsw segment reader: Error loading hnsw index")
+        || contains(body, b"Error creating hnsw segment reader: Error deserializing pickle file")
 }
 
 /// `Database [x] does not exist`, the answer to a create of a collection.
@@ -120,6 +133,23 @@ mod tests {
         }
         assert_eq!(classify(Asked::DropCollection, 202, b"{}"), Meaning::Doubt);
         assert_eq!(classify(Asked::Read, 204, b""), Meaning::Success);
+    }
+
+    #[test]
+    fn an_index_that_does_not_load_is_no_trouble_of_the_server() {
+        for words in [
+            "Error executing plan: Error sending backfill request to compactor: Error constructing hnsw segment \
+             reader: Error creating hnsw segment reader: Error loading hnsw index",
+            "Error in compaction: Error constructing hnsw segment reader: Error creating hnsw segment reader: \
+             Error deserializing pickle file: eval error at offset 16956: EOF while parsing",
+        ] {
+            let body = format!(r#"{{"error":"InternalError","message":"{words}"}}"#);
+            for asked in [Asked::Read, Asked::Records] {
+                assert_eq!(classify(asked, 500, body.as_bytes()), Meaning::BrokenIndex, "{words}");
+            }
+        }
+        let unwritten = b"Error executing plan: Error creating hnsw segment reader: Nothing found on disk";
+        assert_eq!(classify(Asked::Read, 500, unwritten), Meaning::Doubt);
     }
 
     #[test]

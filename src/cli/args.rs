@@ -66,6 +66,10 @@ pub enum Command {
     #[command(after_help = PRECEDENCE)]
     Rebuild(RebuildArgs),
 
+    /// Let an instance that lags fall behind: no acknowledgement waits for it until it has caught up
+    #[command(after_help = PRECEDENCE)]
+    Release(ReleaseArgs),
+
     /// Show long work of the running process: what runs, how far it is, what came out
     #[command(after_help = PRECEDENCE)]
     Jobs(JobsArgs),
@@ -172,6 +176,17 @@ pub struct RebuildArgs {
     pub collection: Option<String>,
 }
 
+/// Arguments of `release`.
+#[derive(Clone, Debug, Args)]
+pub struct ReleaseArgs {
+    /// Which process to ask: the one that runs on this data directory.
+    #[command(flatten)]
+    pub location: LocationArgs,
+
+    /// The instance that nobody is to wait for, by its name
+    pub instance: String,
+}
+
 /// Arguments of `verify`.
 #[derive(Clone, Debug, Default, Args)]
 pub struct VerifyArgs {
@@ -183,7 +198,7 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "NAME-OR-ID")]
     pub collection: Option<String>,
 
-    /// Make records that differ on the other instances what they are on the preferred one, where that can be done in place
+    /// Make the other instances what the preferred one is: in place where that can be done, else by a new copy
     #[arg(long)]
     pub repair: bool,
 

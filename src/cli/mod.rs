@@ -8,6 +8,7 @@ pub mod jobs;
 pub mod log;
 pub mod poisoned;
 pub mod rebuild;
+pub mod release;
 mod reload;
 pub mod serve;
 mod socket;
@@ -23,7 +24,7 @@ use clap::Parser;
 
 pub use args::{
     AdoptArgs, CheckArgs, Cli, Command, ConfigArgs, JobsArgs, LocationArgs, PoisonedArgs, PoisonedIdArgs,
-    RebuildArgs, ServeArgs, ServerArgs, StatusArgs, TakeOverArgs, VerifyArgs,
+    RebuildArgs, ReleaseArgs, ServeArgs, ServerArgs, StatusArgs, TakeOverArgs, VerifyArgs,
 };
 
 /// How the process ends.

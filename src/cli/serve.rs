@@ -138,6 +138,7 @@ async fn open_log(config: &Config) -> Result<Opened, String> {
     let options = WalOptions {
         segment_bytes: config.wal.segment_bytes,
         keep_s: config.wal.keep.as_secs(),
+        max_bytes: config.wal.max_bytes,
         cache_bytes: budget.body_cache_bytes(),
         queue_bytes: budget.log_queue_bytes(),
         max_memory_bytes: budget.queue_bytes(),
@@ -185,6 +186,7 @@ pub(super) fn settings(config: &Config, instances: usize) -> Settings {
         cluster: 0,
         rebuild: config.repair.rebuild,
         rebuild_lanes: usize::try_from(config.repair.workers).unwrap_or(usize::MAX),
+        max_lag_ms: ms(config.write.max_lag),
     }
 }
 

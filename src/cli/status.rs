@@ -75,6 +75,13 @@ fn text(status: &Value) -> String {
         ));
         lines.extend(rebuilds(&instance["rebuilds"]));
     }
+    if let (Some(instance), Some(delay_ms)) =
+        (status["slowed"]["instance"].as_str(), status["slowed"]["delay_ms"].as_u64())
+    {
+        lines.push(format!(
+            "acknowledgements wait up to {delay_ms} ms for {instance}, which lags; isochrome release {instance} lets it"
+        ));
+    }
     for suspect in status["suspects"].as_array().into_iter().flatten() {
         lines.push(format!(
             "suspect write {suspect}: an instance died or stopped writing under it; it is rehearsed before it is sent"

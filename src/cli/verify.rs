@@ -99,9 +99,10 @@ fn line(one: &CollectionReport) -> String {
 }
 
 fn repaired(repair: &Repair) -> String {
-    let Repair { tenant, database, collection, instance, from, mended, why_not } = repair;
+    let Repair { tenant, database, collection, instance, from, mended, rebuilt, why_not } = repair;
     let place = format!("{tenant}/{database}/{collection} on {instance}");
     match why_not {
+        None if let Some(reason) = rebuilt => format!("REBUILT {place}, because {reason}"),
         None => format!("MENDED {place}: {mended} records are as on {from} now"),
         Some(why) => format!("NOT MENDED {place}: {why}"),
     }

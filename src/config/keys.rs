@@ -45,6 +45,10 @@ sections! {
         /// How long a sender waits at most for the outcome of a write.
         timeout: Duration = "timeout_ms",
             millis(60_000, &(1..=3_600_000)).live().also("REQUEST_TIMEOUT", 1_000);
+        /// An instance that is up, and falls behind by more than this and further, slows acknowledgements: they wait until it
+        /// has applied the write too, up to 5 s. 0: it may fall behind as far as the log holds. `isochrome release` lets one
+        /// instance fall behind.
+        max_lag: Duration = "max_lag_s", seconds(60, &(0..=86_400)).live();
         /// The largest request body; larger ones get 413, as from Chroma.
         max_body_bytes: u64 = "max_body_bytes", whole(40 << 20, &(1_024..=1 << 30)).live();
         /// Bodies of requests under way at most, and never more than a quarter of the memory budget (one body of the
@@ -80,6 +84,8 @@ sections! {
 
     /// What the log keeps, and in which pieces.
     "wal." WalConfig {
+        /// Bodies of writes that the log holds for instances which have not applied them; at it writes get 507.
+        max_bytes: u64 = "max_bytes", whole(16 << 30, &(1 << 20..=1 << 50));
         /// How long the outcome of a write can be asked for.
         keep: Duration = "keep_s", seconds(86_400, &(0..=315_360_000)).live();
         /// Size at which a file of the log is closed; space is given back by whole files.

@@ -146,6 +146,7 @@ impl Courier {
             Meaning::StateLost => DeliveryOutcome::StateLost { detail: detail() },
             Meaning::NotExecuted => DeliveryOutcome::NotExecuted { detail: detail(), refused: false },
             Meaning::DeadWriter => DeliveryOutcome::DeadWriter { answer: answer(delivery, &reply) },
+            Meaning::BrokenIndex => DeliveryOutcome::BrokenCopy { detail: detail() },
             Meaning::Doubt => {
                 DeliveryOutcome::Doubt { detail: detail(), answer: Some(answer(delivery, &reply)) }
             }

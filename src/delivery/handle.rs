@@ -9,10 +9,11 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
 use super::book::Book;
+use super::copies::Rebuilt;
 use super::hold::Wanted;
 use super::measure::{RunView, Runs};
 use crate::catalog::Catalog;
-use crate::chroma::ids::{CollectionId, InstanceId};
+use crate::chroma::ids::InstanceId;
 use crate::instances::client::Instance;
 use crate::instances::fence::{Fence, Fenced};
 use crate::instances::health::{Health, Watched};
@@ -120,6 +121,7 @@ pub(super) struct Shared {
     pub watched: Vec<Arc<Watched>>,
     pub runs: Runs,
     pub fence: Arc<Fence>,
+    pub rebuilt: Rebuilt,
 }
 
 /// The sender of a submission, and what it waits for.
@@ -239,30 +241,9 @@ impl Replication {
         self.shared.watched[instance.index()].health()
     }
 
-    /// Tells that an instance did not know, in answer to a read, a collection which the catalog says lives there.
-    /// The instance is taken out, unless a drop explains it.
-    pub async fn report_lost_state(&self, instance: InstanceId, collection: CollectionId, detail: String) {
-        let explained = self.ask(move |core| core.explains_missing(collection)).await;
-        if explained == Some(false) {
-            self.send(Message::event(Event::StateLost { instance, collection, detail }));
-        }
-    }
-
-    /// Has those of the collections copied to an instance again that it holds and that have another source; gives their
-    /// names.
-    pub async fn rebuild(
-        &self,
-        instance: InstanceId,
-        collections: Vec<CollectionId>,
-        reason: &'static str,
-    ) -> Vec<String> {
-        let able = self.ask(move |core| core.rebuildable(instance, &collections)).await.unwrap_or_default();
-        let begin = |(collection, name)| {
-            let reason = reason.to_owned();
-            self.send(Message::event(Event::Distrust { instance, collection, reason }));
-            name
-        };
-        able.into_iter().map(begin).collect()
+    /// Lets an instance lag until it has caught up: it slows no acknowledgements.
+    pub fn let_lag(&self, instance: InstanceId) {
+        self.send(Message::event(Event::LetLag { instance }));
     }
 
     /// What readers may know without asking the core.
@@ -322,11 +303,6 @@ impl Replication {
         self.ask(move |core| core.entry_view(&lane, lsn)).await.flatten()
     }
 
-    /// Why a lane on an instance can't be brought to the verdicts, where it can't.
-    pub async fn divergence(&self, lane: Lane, instance: InstanceId) -> Option<String> {
-        self.ask(move |core| core.divergence(&lane, instance)).await.flatten()
-    }
-
     /// True where an instance has applied everything up to this entry, durably, and the catalog tells of it.
     pub async fn has_settled(&self, instance: InstanceId, upto: Lsn) -> bool {
         self.ask(move |core| core.has_settled(instance, upto)).await.unwrap_or(false)
@@ -340,7 +316,10 @@ impl Replication {
         tokio::task::spawn_blocking(read).await.unwrap_or_default()
     }
 
-    async fn ask<T: Send + 'static>(&self, look: impl FnOnce(&Core) -> T + Send + 'static) -> Option<T> {
+    pub(super) async fn ask<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Core) -> T + Send + 'static,
+    ) -> Option<T> {
         let (sender, answer) = oneshot::channel();
         self.send(Message::Ask(Box::new(move |core| _ = sender.send(look(core)))));
         answer.await.ok()

@@ -7,6 +7,7 @@
 //! | `owner` | the one task that feeds the core and performs its actions |
 //! | `courier` | one delivery: bodies out of the log, requests to the instance, the outcome |
 //! | `errands` | deliveries that take several requests: creates, drops, resolved deletes |
+//! | `copies` | copies that are not what they should be: told of, made again |
 //! | `hold` | lanes that stand still for a moment |
 //! | `rebuild` | the errands of a rebuild, and the store of what is to be copied |
 //! | `rehearsal` | what a suspect's request does to a scratch collection |
@@ -15,6 +16,7 @@
 //! | `start` | puts log, core, couriers and watches together |
 
 mod book;
+mod copies;
 mod courier;
 mod errands;
 pub mod handle;

@@ -18,7 +18,8 @@ use crate::replication::core::Core;
 use crate::replication::event::{
     Action, Delivery, Event, LoggedEntry, NotCancelled, ReadId, RefusedRead, Reply,
 };
-use crate::wal::record::{Lsn, Record};
+use crate::wal::record::rebuild::RebuildStep;
+use crate::wal::record::{Lane, Lsn, Record};
 use crate::wal::{Committed, Wal};
 
 /// Pause between ticks of the core.
@@ -167,6 +168,7 @@ impl Owner {
         match action {
             Action::Deliver(delivery) => self.send(delivery),
             Action::Record(record) => {
+                self.tell_of_copies(&record);
                 self.hurried |= !record.may_wait();
                 self.records.push(record);
             }
@@ -204,7 +206,34 @@ impl Owner {
             }
             Action::TakeOut { instance, why } => self.watched[instance.index()].take_out(why),
             Action::Finished { lsns } => self.wal.finished(&lsns),
+            Action::Slowed { by: Some(by), lag_ms } => tracing::warn!(
+                instance = self.watched[by.index()].instance.name,
+                lag_ms,
+                "an instance falls behind further and further; acknowledgements wait for it (write.max_lag_s)"
+            ),
+            Action::Slowed { by: None, .. } => tracing::info!("acknowledgements are not slowed any more"),
         }
+    }
+
+    /// A copy that is given up, or made again, is news.
+    fn tell_of_copies(&self, record: &Record) {
+        if let Record::Rebuild { lane: Lane::Collection(id), step: RebuildStep::Ended { .. }, .. } = record {
+            self.shared.rebuilt.add(*id);
+        }
+        let Record::Divergent { lane, instance, reason } = record else { return };
+        let catalog = self.shared.catalog.read();
+        let known = match lane {
+            Lane::Collection(id) => catalog.known(*id),
+            Lane::Database { .. } | Lane::Tenant { .. } => None,
+        };
+        let what = known.map_or_else(|| format!("{lane:?}"), |known| known.name.clone());
+        let instance = &self.watched[instance.index()].instance.name;
+        tracing::error!(
+            collection = what,
+            instance,
+            reason,
+            "a copy is not to be trusted; it is not read until it is rebuilt"
+        );
     }
 
     fn cancelled(&mut self, lsn: Lsn, how: Result<(), NotCancelled>) {

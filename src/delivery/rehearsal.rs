@@ -57,7 +57,7 @@ impl Courier {
                 Meaning::NotExecuted => {
                     return Err(DeliveryOutcome::NotExecuted { detail: words(&reply), refused: false });
                 }
-                Meaning::StateLost => return Err(unready(words(&reply))),
+                Meaning::StateLost | Meaning::BrokenIndex => return Err(unready(words(&reply))),
             }
         }
         // Fails where the server takes no write at all, which tells nothing of this one.

@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::book::Book;
+use super::copies::Rebuilt;
 use super::courier::Courier;
 use super::handle::{Message, Replication, Shared};
 use super::hold::Holds;
@@ -227,6 +228,7 @@ impl Ready {
             watched: watched.clone(),
             runs: Runs::default(),
             fence: Arc::clone(&fence),
+            rebuilt: Rebuilt::default(),
         });
         let rebuilds = Arc::new(rebuilds);
         let courier = Courier { wal: Arc::clone(&wal), instances: self.instances.into(), rebuilds, fence };

@@ -32,7 +32,7 @@ pub struct Repair {
     pub jobs: Jobs,
     pub verify: Arc<Verify>,
     every: watch::Sender<Duration>,
-    schedule: AbortHandle,
+    schedules: [AbortHandle; 2],
 }
 
 impl Repair {
@@ -48,13 +48,16 @@ impl Repair {
         let dir = dir.to_owned();
         let opened = tokio::task::spawn_blocking(move || Store::open(&dir)).await;
         let store = Arc::new(opened.unwrap_or_else(|_| Err(StoreError::stopping()))?);
+        let rebuilds = replication.clone();
         let known = Jobs::new(Arc::clone(&store), Vec::new());
         let verify = Arc::new(Verify::new(replication, last_report(&known).await?));
         let jobs = Jobs::new(store, vec![Arc::new(VerifyWork(Arc::clone(&verify)))]);
         jobs.resume().await?;
         let (every, changes) = watch::channel(every);
-        let schedule = tokio::spawn(verify::run_by_schedule(jobs.clone(), changes)).abort_handle();
-        Ok(Arc::new(Self { jobs, verify, every, schedule }))
+        let by_time = tokio::spawn(verify::run_by_schedule(jobs.clone(), changes));
+        let after_rebuilds = tokio::spawn(verify::run_after_rebuilds(jobs.clone(), rebuilds));
+        let schedules = [by_time.abort_handle(), after_rebuilds.abort_handle()];
+        Ok(Arc::new(Self { jobs, verify, every, schedules }))
     }
 
     /// Takes another pause between comparisons.
@@ -72,7 +75,7 @@ impl Repair {
 
     /// Gives up what runs, for the next start to begin again.
     pub fn stop(&self) {
-        self.schedule.abort();
+        self.schedules.iter().for_each(AbortHandle::abort);
         self.jobs.stop();
     }
 }
@@ -81,7 +84,8 @@ impl Repair {
 async fn last_report(jobs: &Jobs) -> Result<Option<Report>, StoreError> {
     for job in jobs.list().await? {
         if job.kind == verify::KIND
-            && job.request["collection"].is_null()
+            && serde_json::from_value(job.request)
+                .is_ok_and(|request: verify::Request| request.is_everything())
             && let Some(job) = jobs.get(job.id).await?
             && let Ok(report) = serde_json::from_value(job.result)
         {

@@ -17,6 +17,7 @@ use super::poison::{Phase, Poisoned, Trials};
 use super::read::{Moved, WaitingRead};
 use super::rebuild::{Lost, Rebuilds};
 use super::schema::SchemaOrder;
+use super::slowing::Slowing;
 use super::waiting::Waiting;
 use crate::catalog::Catalog;
 use crate::chroma::ids::InstanceId;
@@ -54,6 +55,8 @@ pub struct Settings {
     pub rebuild: bool,
     /// Collections that are copied at a time to one instance at most.
     pub rebuild_lanes: usize,
+    /// An instance that is up and further behind than this slows acknowledgements; 0: none does.
+    pub max_lag_ms: u64,
 }
 
 /// Whether an instance takes requests.
@@ -128,6 +131,7 @@ pub struct Core {
     pub(super) accepted: Accepted,
     pub(super) holds: Holds,
     pub(super) rebuilds: Rebuilds,
+    pub(super) slowing: Slowing,
     /// The last entry of all.
     pub(super) last: Lsn,
     /// Withdrawn writes that are kept.
@@ -176,6 +180,7 @@ impl Core {
             accepted: Accepted::default(),
             holds: Holds::default(),
             rebuilds: Rebuilds::default(),
+            slowing: Slowing::default(),
             last: Lsn(0),
             poisoned: BTreeMap::new(),
             retries: BTreeSet::new(),
@@ -203,8 +208,11 @@ impl Core {
             Event::Discard { lsn } => self.discard(lsn),
             Event::Note { record } => _ = self.record(record, Later::Nothing),
             Event::StateLost { instance, collection, detail } => self.lacks(instance, collection, detail),
-            Event::Distrust { instance, collection, reason } => self.distrust(instance, collection, reason),
+            Event::Distrust { instance, collection, copy, reason } => {
+                self.distrust(instance, collection, copy, reason);
+            }
             Event::Prepared { instance } => self.prepared(instance),
+            Event::LetLag { instance } => self.let_lag(instance),
             Event::Configured { settings } => self.configured(&settings),
             Event::Wake => self.wake(),
             Event::Tick => self.tick(),
@@ -258,6 +266,7 @@ impl Core {
         self.wake();
         self.move_from_slow_leaders();
         self.return_leadership();
+        self.watch_lags();
         self.waits_over();
         self.heal_lost();
         self.dirty.extend(self.rebuilds.active_lanes().cloned());

@@ -126,8 +126,9 @@ impl Core {
         if drops && committed {
             lane.dropped_at = Some(lsn);
         }
-        if self.settings.acknowledge_all && committed {
-            self.waiting.committed(lsn, answer);
+        let due_ms = if self.settings.acknowledge_all { u64::MAX } else { now_ms + self.slowing.delay_ms };
+        if committed && due_ms > now_ms {
+            self.waiting.committed(lsn, answer, due_ms);
         } else if self.waiting.remove(lsn) {
             let reply = match (cancelled, poisoned) {
                 (true, _) => Reply::Cancelled(answer),

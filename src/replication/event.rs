@@ -45,12 +45,16 @@ pub enum Event {
     Release { hold: HoldId },
     /// An operator gives up a poisoned write: it is kept no longer.
     Discard { lsn: Lsn },
+    /// An operator lets an instance lag until it has caught up: it slows no acknowledgements.
+    LetLag { instance: InstanceId },
     /// Something that is to be made durable and changes nothing here.
     Note { record: Record },
     /// An instance does not know, in answer to a read, a collection that the catalog says lives there.
     StateLost { instance: InstanceId, collection: CollectionId, detail: String },
     /// A collection on an instance is not to be trusted: it is rebuilt there, where another source is.
-    Distrust { instance: InstanceId, collection: CollectionId, reason: String },
+    /// `copy` is the real id of the copy that showed it: the news of one that was given up since is none. `None` where
+    /// somebody wants it made again, whatever it is now.
+    Distrust { instance: InstanceId, collection: CollectionId, copy: Option<u128>, reason: String },
     /// An instance that lost its state is empty, and carries our marker.
     Prepared { instance: InstanceId },
     /// Other times and limits are configured. The number of instances and the cluster stay as they are.
@@ -135,6 +139,8 @@ pub enum Action {
     Prepare { instance: InstanceId },
     /// The writes are applied or void everywhere: their space may go.
     Finished { lsns: Vec<Lsn> },
+    /// From now on this instance, that lags so much, slows acknowledgements; `None`: they are not slowed any more.
+    Slowed { by: Option<InstanceId>, lag_ms: u64 },
 }
 
 /// Why a write can't be cancelled.
@@ -317,6 +323,8 @@ pub enum DeliveryOutcome {
     /// to write before the request and not after it, or takes other writes and not this one; `None` where the
     /// connection was lost.
     Rehearsal { detail: String, answer: Option<Answer> },
+    /// The instance's copy of the collection takes no reads and no writes any more. What was sent may be in its log.
+    BrokenCopy { detail: String },
     /// Sent, and no definite answer. `answer` where the instance gave an indefinite one, `None` where the
     /// connection was lost.
     Doubt { detail: String, answer: Option<Answer> },

@@ -48,7 +48,7 @@ impl Ages {
     }
 
     /// Age of a durable verdict in milliseconds; `None` where it was there at the start.
-    fn age_ms(&self, lsn: Lsn, now_ms: u64) -> Option<u64> {
+    pub(super) fn age_ms(&self, lsn: Lsn, now_ms: u64) -> Option<u64> {
         let after = self.marks.partition_point(|(from, _)| *from <= lsn);
         let (_, at_ms) = self.marks.get(after.checked_sub(1)?)?;
         Some(now_ms.saturating_sub(*at_ms))

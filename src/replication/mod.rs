@@ -29,6 +29,7 @@
 //! | `lag` | how far an instance is behind, in time |
 //! | `hold` | lanes that stand still for a moment |
 //! | `rebuild` | one collection on one instance is copied while it is in use |
+//! | `slowing` | one that falls behind further and further slows acknowledgements |
 //! | `cancel` | writes that their senders take back |
 //! | `board` | what a reader may know without asking the core |
 //! | `publish` | the core writes the board |
@@ -65,6 +66,7 @@ pub mod recover;
 pub mod results;
 mod run;
 mod schema;
+mod slowing;
 mod step;
 #[cfg(test)]
 mod tests;

@@ -64,6 +64,7 @@ impl Core {
             }
             DeliveryOutcome::Rehearsal { detail, answer } => self.rehearsal_ended(ended, detail, answer),
             DeliveryOutcome::Doubt { detail, answer } => self.in_doubt(ended, detail, answer),
+            DeliveryOutcome::BrokenCopy { detail } => self.broken_copy(&ended, detail),
             DeliveryOutcome::Listed { .. }
             | DeliveryOutcome::Chunk { .. }
             | DeliveryOutcome::Digest(_)

@@ -83,6 +83,8 @@ pub struct CoreView {
     pub oldest_undecided: Option<Lsn>,
     /// How often the decision of a lane with something pending moved, by reason.
     pub moves: Vec<(&'static str, u64)>,
+    /// The instance that lags so much that acknowledgements wait for it, and how long at most.
+    pub slowed_by: Option<(InstanceId, u64)>,
 }
 
 impl Core {
@@ -100,6 +102,7 @@ impl Core {
             waiting_reads: self.reads.len(),
             oldest_undecided: self.lanes.values().filter_map(LaneState::oldest_undecided).min(),
             moves: Move::WORDS.into_iter().zip(self.moves).collect(),
+            slowed_by: self.slowing.by.map(|by| (by, self.slowing.delay_ms)),
         }
     }
 

@@ -19,8 +19,8 @@ struct Since {
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
     since: BTreeMap<Lsn, Since>,
-    /// Committed, and waiting for the other instances.
-    committed: BTreeMap<Lsn, Answer>,
+    /// Committed, and waiting for the other instances, until this time.
+    committed: BTreeMap<Lsn, (Answer, u64)>,
 }
 
 impl Waiting {
@@ -35,26 +35,28 @@ impl Waiting {
         self.since.remove(&lsn).is_some()
     }
 
-    /// The write is committed, and its sender wants it on every instance that serves.
-    pub(super) fn committed(&mut self, lsn: Lsn, answer: Answer) {
+    /// The write is committed, and its sender waits for every instance that serves, until `due_ms` at most.
+    pub(super) fn committed(&mut self, lsn: Lsn, answer: Answer, due_ms: u64) {
         if self.since.contains_key(&lsn) {
-            self.committed.insert(lsn, answer);
+            self.committed.insert(lsn, (answer, due_ms));
         }
     }
 }
 
 impl Core {
-    /// Answers committed writes that every instance which is up, and not divergent, has applied.
+    /// Answers committed writes that every instance which is up, and not divergent, has applied, or whose time is over.
     pub(super) fn acknowledge_applied(&mut self) {
-        let applied: BTreeSet<Lsn> =
-            self.waiting.committed.keys().copied().filter(|lsn| self.applied_by_all_up(*lsn)).collect();
-        for lsn in applied {
+        let now_ms = self.now_ms;
+        let waiting = self.waiting.committed.iter();
+        let ends = waiting.filter(|(lsn, (_, due_ms))| *due_ms <= now_ms || self.applied_by_all_up(**lsn));
+        let ends: BTreeSet<Lsn> = ends.map(|(lsn, _)| *lsn).collect();
+        for lsn in ends {
             self.answer_committed(lsn);
         }
     }
 
     fn answer_committed(&mut self, lsn: Lsn) {
-        if let Some(answer) = self.waiting.committed.get(&lsn).cloned()
+        if let Some((answer, _)) = self.waiting.committed.get(&lsn).cloned()
             && self.waiting.remove(lsn)
         {
             self.actions.push(Action::Answer { lsn, reply: Reply::Verdict(answer) });

@@ -28,4 +28,7 @@ async fn a_collection_that_was_altered_by_hand_is_the_same_again_after_an_operat
     assert_eq!(world.api.count(&id).await, 200);
     let renamed = id_of(&direct.describe("docs").await.success());
     assert_ne!(there, renamed, "it is another collection there, and the same for clients");
+    let compared = world.await_job(|job| job["request"]["collections"] == json!([id])).await;
+    let result = &compared["result"];
+    assert_eq!((&result["verdict"], &result["records"]), (&json!("same"), &json!(200)), "{compared}");
 }

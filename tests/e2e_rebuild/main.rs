@@ -7,6 +7,7 @@
 
 mod asked;
 mod disk;
+mod index;
 mod interrupted;
 #[path = "../support/mod.rs"]
 mod support;

@@ -13,7 +13,7 @@ use super::support::isochrome::{Isochrome, Setup};
 use super::support::load::{Job, Kind, Load, Report};
 
 /// How long a rebuild may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(180);
+pub const PATIENCE: Duration = Duration::from_secs(180);
 
 pub struct World {
     pub isochrome: Isochrome,
@@ -23,9 +23,14 @@ pub struct World {
 
 impl World {
     pub fn new(count: usize, chunk_size: usize) -> Self {
+        Self::with(count, chunk_size, |setup| setup)
+    }
+
+    /// Isochrome set up with more than that.
+    pub fn with(count: usize, chunk_size: usize, more: impl FnOnce(Setup) -> Setup) -> Self {
         let servers = Chroma::start_many(count);
         let setup = Setup::over(&servers).variable("SYNC_CHUNK_SIZE", &chunk_size.to_string());
-        let isochrome = setup.start();
+        let isochrome = more(setup).start();
         let api = Api::new(&isochrome.url());
         let mut world = Self { isochrome, api, servers };
         let wanted = format!("{count}/{count}");
@@ -43,6 +48,11 @@ impl World {
         id
     }
 
+    /// What `/status` says.
+    pub async fn status(&self) -> Value {
+        self.api.http.get(&format!("{}/status", self.isochrome.url())).await.expect(200).json()
+    }
+
     /// Waits until `/status` says of an instance what is wanted.
     pub async fn await_instance(
         &self,
@@ -51,10 +61,8 @@ impl World {
         wanted: impl Fn(&Value) -> bool,
     ) -> Value {
         let deadline = Instant::now() + PATIENCE;
-        let url = format!("{}/status", self.isochrome.url());
         loop {
-            let status = self.api.http.get(&url).await.expect(200).json();
-            let found = status["instances"][instance].clone();
+            let found = self.status().await["instances"][instance].clone();
             if wanted(&found) {
                 return found;
             }
@@ -81,6 +89,38 @@ impl World {
             })
         };
         self.await_instance(instance, "in the middle of a copy", middle).await;
+    }
+
+    /// Waits until Isochrome's log has these words.
+    pub async fn await_told(&self, words: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.isochrome.log().contains(words) {
+            assert!(Instant::now() < deadline, "not told after {PATIENCE:?}: {words}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Has the instances compared; gives the report.
+    pub async fn verify(&self, request: &Value) -> Value {
+        let begun = self.isochrome.on_socket(Method::POST, "/admin/verify", Some(request)).await;
+        let id = begun.expect(202).json()["id"].clone();
+        self.await_job(|job| job["id"] == id).await["result"].clone()
+    }
+
+    /// Waits until a job is done; gives it with its result.
+    pub async fn await_job(&self, wanted: impl Fn(&Value) -> bool) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        let page =
+            async |path: &str| self.isochrome.on_socket(Method::GET, path, None).await.expect(200).json();
+        loop {
+            let jobs = page("/admin/jobs").await;
+            let found = jobs["jobs"].as_array().expect("jobs").iter().find(|job| wanted(job));
+            if let Some(done) = found.filter(|job| job["state"] == "done") {
+                return page(&format!("/admin/jobs/{}", done["id"])).await;
+            }
+            assert!(Instant::now() < deadline, "not done after {PATIENCE:?}: {jobs}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Writes of every kind to a collection, and reads of what does not change in it.

@@ -348,6 +348,7 @@ impl World {
                 }
                 let real_id = facts.catalog.real_id(CollectionId(wanted.id), instance(index));
                 let found = real_id.and_then(|real_id| server.model.collection(real_id));
+                assert!(!found.is_some_and(Collection::is_broken), "{} on {index}: broken", wanted.name);
                 assert_same(Some(wanted), found, &format!("at the end, on server {index}"));
             }
             let own = |found: &&Collection| found.database != SYSTEM;

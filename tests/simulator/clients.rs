@@ -12,7 +12,7 @@ use crate::deadly::poison;
 use crate::errands::is_put_aside;
 use crate::history::{Began, History, Look, Shown};
 use crate::kept::{get, hashes};
-use crate::model::{DEFAULT_DATABASE, Kind, RealId, Request, Response};
+use crate::model::{BROKEN_INDEX, DEFAULT_DATABASE, Kind, RealId, Request, Response};
 use crate::plan::Fault;
 use crate::server::{End, Purpose};
 use crate::trouble::instance;
@@ -39,6 +39,8 @@ pub(crate) struct PendingRead {
     tries: u32,
     /// The state that was asked for, where the board let the read go.
     stamp: Option<Stamp>,
+    /// The copy that was asked.
+    copy: Option<RealId>,
     /// Isochrome dies after it.
     kills: bool,
 }
@@ -226,7 +228,8 @@ impl World {
             Level::Bounded { .. } | Level::Any => History::begin_weak(collection, look),
         };
         self.clients[client].outstanding += 1;
-        let pending = PendingRead { client, began, scope, level, tries: 0, stamp: None, kills: false };
+        let pending =
+            PendingRead { client, began, scope, level, tries: 0, stamp: None, copy: None, kills: false };
         match kept {
             Some(shown) => self.shown(&pending, &shown),
             None => self.ask_for_instance(pending),
@@ -265,7 +268,9 @@ impl World {
         let collection = living.real_ids.get(&instance).copied();
         let collection =
             collection.unwrap_or_else(|| panic!("I6: {instance:?} lacks {id}, and is to be read"));
-        let request = match &pending.began.look {
+        let look = pending.began.look.clone();
+        self.reads.entry(read).and_modify(|pending| pending.copy = Some(collection));
+        let request = match &look {
             Look::Description => Request::DescribeById { database: String::new(), collection },
             Look::Whole => get(collection, None),
             Look::Ids(ids) => get(collection, Some(ids.clone())),
@@ -309,6 +314,12 @@ impl World {
                 Shown::Description(self.name_of(read, found.name), found.metadata)
             }
             End::Answered(Response::Refused { status: 404, .. }) => Shown::Gone,
+            End::Answered(Response::Refused { reason, .. }) if reason == BROKEN_INDEX => {
+                self.count("broken reads");
+                let pending = &self.reads[&read];
+                self.report_broken(server, pending.began.collection, pending.copy);
+                return self.read_tries_again(read);
+            }
             End::Answered(other) => panic!("a read got {other:?}"),
             End::Lost | End::Refused => {
                 self.recheck(server);
@@ -318,6 +329,7 @@ impl World {
         self.read_ends(read, Some(server), &shown);
     }
 
+    /// An instance gave no answer to a read.
     fn read_tries_again(&mut self, read: ReadId) {
         let Some(mut pending) = self.reads.remove(&read) else {
             return;

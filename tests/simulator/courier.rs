@@ -6,7 +6,7 @@ use isochrome::wal::record::{Answer, Encoding, Lsn, Op, RecordKind, RecordWrite}
 
 use crate::errands::{Progress, fix_dimension};
 use crate::kept::hashes;
-use crate::model::{Kind, Part, RealId, Request, Response, Value};
+use crate::model::{BROKEN_INDEX, Kind, Part, RealId, Request, Response, Value};
 use crate::rehearsal::Rehearsal;
 use crate::server::{End, Purpose};
 use crate::world::{Happening, Own, World};
@@ -235,6 +235,7 @@ fn judge(
             return success(delivery, &Response::Done);
         }
         (What::CreateCollection { .. }, 400) | (_, 404) => DeliveryOutcome::StateLost { detail: reason },
+        (_, 500) if reason == BROKEN_INDEX => DeliveryOutcome::BrokenCopy { detail: reason },
         (What::ModifyCollection { .. }, 500) => DeliveryOutcome::Rejected { answer, dimension: None },
         (_, 500) if reason.contains("sending message to compactor") => DeliveryOutcome::DeadWriter { answer },
         (_, 500) => DeliveryOutcome::Doubt { detail: reason, answer: Some(answer) },

@@ -7,7 +7,9 @@ use isochrome::chroma::ids::{CollectionId, InstanceId};
 use isochrome::replication::event::{Delivery, DeliveryOutcome, Errand, What};
 use isochrome::wal::record::{Answer, Lsn};
 
-use crate::model::{Description, Kind, Metadata, Part, RealId, Record, Request, Response, Value};
+use crate::model::{
+    BROKEN_INDEX, Description, Kind, Metadata, Part, RealId, Record, Request, Response, Value,
+};
 use crate::world::World;
 
 /// What is stored of a rebuild.
@@ -246,6 +248,7 @@ fn refused(status: u16, reason: String) -> DeliveryOutcome {
         400 if reason.contains("Database") => DeliveryOutcome::Rejected { answer, dimension: None },
         404 => DeliveryOutcome::StateLost { detail: reason },
         500 if reason.contains("sending message to compactor") => DeliveryOutcome::DeadWriter { answer },
+        500 if reason == BROKEN_INDEX => DeliveryOutcome::BrokenCopy { detail: reason },
         500 => DeliveryOutcome::Doubt { detail: reason, answer: Some(answer) },
         _ => DeliveryOutcome::Rejected { answer, dimension: None },
     }

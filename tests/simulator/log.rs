@@ -14,8 +14,14 @@ use crate::deadly::is_poisoned;
 use crate::model::Request;
 
 /// What may tell that a lane diverged.
-const EXPECTED: [&str; 5] =
-    [crate::trouble::SPOILT, "the list is gone", "withdrawn", "another write", "goes on refusing"];
+const EXPECTED: [&str; 6] = [
+    crate::trouble::SPOILT,
+    crate::model::BROKEN_INDEX,
+    "the list is gone",
+    "withdrawn",
+    "another write",
+    "goes on refusing",
+];
 
 /// Entries in a segment of the log.
 const SEGMENT: u64 = 4;

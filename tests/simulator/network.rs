@@ -124,6 +124,9 @@ impl World {
         let accepted = call.response.as_ref().is_some_and(|response| !response.is_refused());
         let end = match (queue, call.fate) {
             (Some(_), _) if server.writer_dead && accepted => End::Answered(dead_writer()),
+            (Some(id), _) if accepted && let Some(error) = server.model.index_error(id) => {
+                End::Answered(error)
+            }
             (Some(_), Fate::Indefinite) if accepted => {
                 End::Answered(Response::refused(500, "Error in compaction"))
             }

@@ -18,6 +18,8 @@ pub(crate) enum Fault {
     LoseState { server: usize },
     /// Something else wrote to a collection on the server.
     Spoil { server: usize },
+    /// The index of a collection on the server does not load any more.
+    BreakIndex { server: usize },
     /// Isochrome is killed and starts again after this time.
     Isochrome { for_ms: u64 },
 }
@@ -89,6 +91,7 @@ impl Plan {
                 cluster: 7,
                 rebuild: of(&[1, 1, 1, 1, 1, 0]) == 1,
                 rebuild_lanes: of(&[1, 2, 8]) as usize,
+                max_lag_ms: of(&[0, 100, 2_000]),
             },
             clients: of(&[1, 3, 6]) as usize,
             operations,
@@ -122,7 +125,11 @@ impl Plan {
         if plan.settings.rebuild && random.u8(..3) > 0 {
             for _ in 0..random.usize(1..4) {
                 let server = random.usize(..instances);
-                let fault = if random.bool() { Fault::LoseState { server } } else { Fault::Spoil { server } };
+                let fault = match random.u8(..3) {
+                    0 => Fault::LoseState { server },
+                    1 => Fault::Spoil { server },
+                    _ => Fault::BreakIndex { server },
+                };
                 plan.faults.push((random.u64(..span_ms), fault));
             }
         }
@@ -135,6 +142,11 @@ impl Plan {
         if self.faults.iter().any(|(_, fault)| matches!(fault, Fault::LoseState { .. })) {
             // The last source of a collection may be the one that loses its state, which is nobody's fault.
             self.faults.retain(|(_, fault)| !matches!(fault, Fault::DeadWriter { .. }));
+            (self.indefinite, self.deadly_percent) = (false, 0);
+        }
+        if self.faults.iter().any(|(_, fault)| matches!(fault, Fault::BreakIndex { .. })) {
+            // Nobody knows of the index until it is asked: its copy may be left as the last by a write that is withdrawn.
+            self.faults.retain(|(_, fault)| !matches!(fault, Fault::DeadWriter { .. } | Fault::Crash { .. }));
             (self.indefinite, self.deadly_percent) = (false, 0);
         }
         let kills =

@@ -1,5 +1,6 @@
 //! Isochrome around the core: it performs the core's actions and runs the log.
 
+use isochrome::chroma::ids::InstanceId;
 use isochrome::replication::event::{Action, Event, LoggedEntry, Reply};
 use isochrome::wal::record::rebuild::RebuildStep;
 use isochrome::wal::record::{Decision, EntryHead, Lsn, Record, Verdict};
@@ -15,6 +16,12 @@ impl World {
         for action in actions {
             self.perform(action);
         }
+    }
+
+    fn slowed(&mut self, by: Option<InstanceId>) {
+        let up = by.is_none_or(|by| self.servers[by.index()].told_up);
+        assert!(up, "{by:?} slows acknowledgements, and is not up");
+        self.count("slowed");
     }
 
     fn perform(&mut self, action: Action) {
@@ -61,6 +68,7 @@ impl World {
                 assert!(decided.is_some_and(is_poisoned), "{lsn} is withdrawn, and not on disk");
             }
             Action::NotCancelled { .. } => self.count("not cancelled"),
+            Action::Slowed { by, .. } => self.slowed(by),
             Action::Held { hold, position } => self.held(hold, position),
             Action::HoldEnded { hold, why } => self.hold_ended(hold, why),
             Action::Catalog(_) => {}

@@ -1,13 +1,13 @@
 //! Faults strike, servers return, and in the end everything heals.
 
-use isochrome::chroma::ids::InstanceId;
+use isochrome::chroma::ids::{CollectionId, InstanceId};
 use isochrome::replication::core::Core;
 use isochrome::replication::event::{DownReason, Event};
 use isochrome::replication::view::CoreView;
 use isochrome::wal::record::{Record, Verdict};
 
 use crate::errands::Task;
-use crate::model::RealId;
+use crate::model::{BROKEN_INDEX, Collection, RealId};
 use crate::plan::Fault;
 use crate::reference::public_id;
 use crate::server::{Belief, Health, Purpose};
@@ -50,6 +50,7 @@ impl World {
                 }
             }
             Fault::Spoil { server } => self.spoil_one(server),
+            Fault::BreakIndex { server } => self.break_one(server),
             Fault::Isochrome { for_ms } => self.kill_isochrome(for_ms),
         }
     }
@@ -63,7 +64,12 @@ impl World {
             !view.suspects.is_empty() || view.instances.iter().any(|at| !at.divergent.is_empty())
         };
         let lost = self.servers.iter().any(|server| server.lost_state) || !facts.lost.is_empty();
-        !lost && !view.is_some_and(giving_up) && facts.divergent.is_empty() && facts.suspects.is_empty()
+        let broken = self.servers.iter().any(|server| server.model.collections().any(Collection::is_broken));
+        !lost
+            && !broken
+            && !view.is_some_and(giving_up)
+            && facts.divergent.is_empty()
+            && facts.suspects.is_empty()
     }
 
     /// A collection on a server turns out not to be what it should. What is wrong with it shows as soon as nobody reads it.
@@ -76,8 +82,46 @@ impl World {
         if let Some(collection) = self.random.choice(living) {
             self.count("spoilt");
             let (instance, reason) = (instance(server), SPOILT.to_owned());
-            self.feed(Event::Distrust { instance, collection, reason });
+            self.feed(Event::Distrust { instance, collection, copy: None, reason });
         }
+    }
+
+    /// The index of a collection on a server does not load any more.
+    fn break_one(&mut self, server: usize) {
+        if !self.is_whole() {
+            return;
+        }
+        let Some(core) = &self.core else { return };
+        let living = core.catalog().all_living();
+        let copies = living.into_iter().filter_map(|known| known.real_ids.get(&instance(server)));
+        if let Some(copy) = self.random.choice(copies.copied().collect::<Vec<_>>()) {
+            self.count("broken");
+            self.servers[server].model.break_index(copy);
+        }
+    }
+
+    /// A comparison finds the copies that nobody read or wrote since.
+    fn find_broken(&mut self) {
+        let Some(core) = &self.core else { return };
+        let mut found = Vec::new();
+        for known in core.catalog().all_living() {
+            for (at, copy) in &known.real_ids {
+                let there = self.servers[at.index()].model.collection(*copy);
+                if there.is_some_and(Collection::is_broken) {
+                    found.push((at.index(), known.id.0, *copy));
+                }
+            }
+        }
+        for (server, collection, copy) in found {
+            self.report_broken(server, collection, Some(copy));
+        }
+    }
+
+    /// Somebody found that a copy on a server is broken; by now it may be another one.
+    pub(crate) fn report_broken(&mut self, server: usize, collection: RealId, copy: Option<RealId>) {
+        assert!(copy.is_some(), "a copy was read");
+        let (collection, reason) = (CollectionId(collection), BROKEN_INDEX.to_owned());
+        self.feed(Event::Distrust { instance: instance(server), collection, copy, reason });
     }
 
     /// A collection that is put away is read by nobody any more.
@@ -214,6 +258,7 @@ impl World {
             // Sooner or later a canary finds out what was lost.
             self.recheck(server);
         }
+        self.find_broken();
     }
 
     /// The heartbeats tell that a server does not answer.

@@ -31,6 +31,12 @@ pub(super) fn write(page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {
     )?;
     page.number("epoch", "The epoch that this process took", status.epoch)?;
     page.number("undecided_writes", "Writes without a verdict", status.undecided_writes as u64)?;
+    let slowed = status.slowed.iter();
+    page.gauge(
+        "acknowledgement_delay_seconds",
+        "How long acknowledgements wait at most for the instance that lags",
+        slowed.map(|slowed| (vec![("instance", slowed.instance.as_str())], slowed.delay_ms as f64 / 1e3)),
+    )?;
     let Some(log) = snapshot.log() else {
         return Ok(());
     };

@@ -159,16 +159,24 @@ async fn judge(app: &AppState, what: &Forward, answered: Answered, real_id: Uuid
     }
     let Some(target) = what.place.target() else {
         return match classify(Asked::Read, status, &body) {
-            Meaning::NotExecuted | Meaning::Doubt | Meaning::DeadWriter => Attempt::Indefinite(answered),
+            Meaning::NotExecuted | Meaning::Doubt | Meaning::DeadWriter | Meaning::BrokenIndex => {
+                Attempt::Indefinite(answered)
+            }
             Meaning::Success | Meaning::Rejected | Meaning::StateLost => Attempt::Answered(answered),
         };
     };
-    match classify(Asked::Read, status, &body) {
+    let meaning = classify(Asked::Read, status, &body);
+    if meaning == Meaning::BrokenIndex {
+        let reason = format!("a read got {status} {}", String::from_utf8_lossy(&body));
+        let copy = real_id.as_u128();
+        app.replication.report_broken_copy(answered.instance, target.id, copy, reason);
+    }
+    match meaning {
         Meaning::StateLost => missing(app, what, answered.instance, target, &body).await,
         Meaning::Success | Meaning::Rejected => {
             Attempt::Answered(answered.with_body(mend_message(&body, real_id, target.id)))
         }
-        Meaning::NotExecuted | Meaning::Doubt | Meaning::DeadWriter => {
+        Meaning::NotExecuted | Meaning::Doubt | Meaning::DeadWriter | Meaning::BrokenIndex => {
             Attempt::Indefinite(answered.with_body(mend_message(&body, real_id, target.id)))
         }
     }

@@ -7,9 +7,9 @@ use tokio::sync::oneshot;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::description::Description;
-use super::mend::{Wrong, mend};
+use super::mend::Wrong;
 use super::page::{Embeddings, Found, Page, order, presence};
-use super::report::{CollectionReport, Difference, NotCompared, Repair, Report};
+use super::report::{CollectionReport, Difference, NotCompared, Report};
 use super::still::{Answers, Need, Question, Reader, Stop};
 use crate::catalog::Collection;
 use crate::chroma::ids::InstanceId;
@@ -64,7 +64,7 @@ pub(super) async fn compare(
     };
     let ended = comparison.run(progress).await;
     if comparison.report.repair && comparison.told.differences > 0 {
-        comparison.repair().await;
+        comparison.repair(progress).await;
     }
     let Comparison { reader, mut told, .. } = comparison;
     match ended {
@@ -75,17 +75,17 @@ pub(super) async fn compare(
     report.add(told);
 }
 
-struct Comparison<'a> {
-    reader: Reader<'a>,
-    told: CollectionReport,
-    report: &'a mut Report,
+pub(super) struct Comparison<'a> {
+    pub(super) reader: Reader<'a>,
+    pub(super) told: CollectionReport,
+    pub(super) report: &'a mut Report,
     /// What the lists of ids told already.
     told_by_lists: BTreeMap<InstanceId, ToldByList>,
     /// What differs from the first instance.
-    wrong: BTreeMap<InstanceId, Wrong>,
+    pub(super) wrong: BTreeMap<InstanceId, Wrong>,
     /// The first instance at the begin; nothing is taken from another.
-    reference: InstanceId,
-    embeddings: Embeddings,
+    pub(super) reference: InstanceId,
+    pub(super) embeddings: Embeddings,
 }
 
 /// What the list of an instance's ids told, and need not be told again.
@@ -218,6 +218,10 @@ impl Comparison<'_> {
                     self.note_lack(instance);
                     self.reader.instances.retain(|one| *one != instance);
                 }
+                Err(Stop::Broken { instance, why }) => {
+                    self.note_broken(instance, why);
+                    self.reader.instances.retain(|one| *one != instance);
+                }
                 Err(Stop::Never { why }) => {
                     for instance in std::mem::take(&mut self.reader.instances) {
                         self.told.not_compared.push(self.not_compared(instance, &why));
@@ -259,6 +263,21 @@ impl Comparison<'_> {
         self.wrong.entry(lacking).or_default().whole = true;
     }
 
+    /// The copy of an instance can't be read: it is made again, whether or not mending was asked for.
+    fn note_broken(&mut self, broken: InstanceId, why: String) {
+        let replication = self.reader.replication;
+        let instances = self.reader.instances.iter().map(|instance| {
+            let word = if *instance == broken { why.clone() } else { "can be read".to_owned() };
+            (name(replication, *instance), word)
+        });
+        let instances = instances.collect();
+        self.note_between(None, "index".to_owned(), instances);
+        let collection = self.reader.collection;
+        if let Some(copy) = collection.real_ids.get(&broken) {
+            replication.report_broken_copy(broken, collection.id, *copy, why);
+        }
+    }
+
     fn note(&mut self, other: InstanceId, found: Found) {
         let Some(reference) = self.reader.instances.first() else { return };
         let wrong = self.wrong.entry(other).or_default();
@@ -269,35 +288,6 @@ impl Comparison<'_> {
         let names = [*reference, other].map(|instance| name(self.reader.replication, instance));
         let instances = names.into_iter().zip(found.sides).collect();
         self.note_between(found.record, found.field, instances);
-    }
-
-    /// Makes every other instance what the first one is, where that can be done in place.
-    async fn repair(&mut self) {
-        let Some(from) = self.reader.instances.first().copied() else { return };
-        if from != self.reference {
-            return;
-        }
-        let replication = self.reader.replication;
-        let wrong = std::mem::take(&mut self.wrong);
-        let outvoted = outvoted(&wrong);
-        for (instance, wrong) in wrong {
-            let pair = Reader { instances: vec![from, instance], ..self.reader };
-            let done = if outvoted {
-                let why = "several instances differ from it in the same records; look which one is right";
-                Err(why.to_owned())
-            } else {
-                mend(&pair, &wrong, self.embeddings).await
-            };
-            self.report.repairs.push(Repair {
-                tenant: self.told.tenant.clone(),
-                database: self.told.database.clone(),
-                collection: self.told.name.clone(),
-                instance: name(replication, instance),
-                from: name(replication, from),
-                mended: *done.as_ref().unwrap_or(&0),
-                why_not: done.err(),
-            });
-        }
     }
 
     fn note_between(&mut self, record: Option<String>, field: String, instances: BTreeMap<String, String>) {
@@ -311,13 +301,6 @@ impl Comparison<'_> {
             instances,
         });
     }
-}
-
-/// True where more than one instance differs from the first in a record, so that the first may be the wrong one.
-fn outvoted(wrong: &BTreeMap<InstanceId, Wrong>) -> bool {
-    let mut seen = HashSet::new();
-    let twice = wrong.values().flat_map(|wrong| &wrong.records).any(|record| !seen.insert(record));
-    twice || wrong.values().filter(|wrong| wrong.whole).count() > 1
 }
 
 /// Reads what each instance answered, and holds all against the first, on the pool for computation.
@@ -370,16 +353,6 @@ pub(super) fn name(replication: &Replication, instance: InstanceId) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_first_instance_is_not_believed_against_several_others() {
-        let wrong =
-            |records: &str| Wrong { records: records.split(' ').map(str::to_owned).collect(), whole: false };
-        let of =
-            |one: &str, two: &str| BTreeMap::from([(InstanceId(1), wrong(one)), (InstanceId(2), wrong(two))]);
-        assert!(outvoted(&of("a b", "b")));
-        assert!(!outvoted(&of("a b", "c")));
-    }
 
     #[test]
     fn lists_of_ids_differ_by_what_one_lacks_and_by_the_first_place_out_of_order() {

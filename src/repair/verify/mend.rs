@@ -36,13 +36,31 @@ pub(super) struct Wrong {
     pub whole: bool,
 }
 
+/// Why a copy was not mended in place, for people.
+#[derive(Debug)]
+pub(super) enum NotMended {
+    /// It can't be, and is to be made again.
+    MustBeRebuilt(String),
+    Stays(String),
+}
+
+impl From<String> for NotMended {
+    fn from(why: String) -> Self {
+        Self::Stays(why)
+    }
+}
+
 /// Makes the second instance of the reader what the first one is; gives the number of mended records.
 ///
 /// # Errors
-/// Why it was not done, for people.
-pub(super) async fn mend(reader: &Reader<'_>, wrong: &Wrong, embeddings: Embeddings) -> Result<u64, String> {
+/// Why it was not done.
+pub(super) async fn mend(
+    reader: &Reader<'_>,
+    wrong: &Wrong,
+    embeddings: Embeddings,
+) -> Result<u64, NotMended> {
     if wrong.whole {
-        return Err("more than records differs; the collection must be rebuilt there".to_owned());
+        return Err(NotMended::MustBeRebuilt("more than records differs".to_owned()));
     }
     for _ in 0..TRIES {
         let lane = Lane::Collection(reader.collection.id);
@@ -52,21 +70,21 @@ pub(super) async fn mend(reader: &Reader<'_>, wrong: &Wrong, embeddings: Embeddi
                 // No answer that was given before is given again.
                 reader.replication.board().distrust();
                 if !held.release().await {
-                    return Err("its writes went on while it was mended; compare again".to_owned());
+                    return Err("its writes went on while it was mended; compare again".to_owned().into());
                 }
                 return done;
             }
             Err(NotHeld::Busy | NotHeld::Expired) => sleep(PAUSE).await,
-            Err(NotHeld::Gone) => return Err("the collection was dropped".to_owned()),
+            Err(NotHeld::Gone) => return Err("the collection was dropped".to_owned().into()),
             Err(NotHeld::Lost { instance }) => {
-                return Err(format!("{} is not up any more", name(reader.replication, instance)));
+                return Err(format!("{} is not up any more", name(reader.replication, instance)).into());
             }
         }
     }
-    Err("its writes could not be held".to_owned())
+    Err("its writes could not be held".to_owned().into())
 }
 
-async fn mend_held(reader: &Reader<'_>, wrong: &Wrong, embeddings: Embeddings) -> Result<u64, String> {
+async fn mend_held(reader: &Reader<'_>, wrong: &Wrong, embeddings: Embeddings) -> Result<u64, NotMended> {
     let [ours, theirs] = lists(reader).await?;
     let Plan { extra, missing } = plan(&ours, &theirs)?;
     let lacking: HashSet<&str> = missing.iter().map(String::as_str).collect();
@@ -76,7 +94,7 @@ async fn mend_held(reader: &Reader<'_>, wrong: &Wrong, embeddings: Embeddings) -
         .cloned()
         .collect();
     if extra.len() + wanted.len() > MOST {
-        return Err(format!("more than {MOST} records differ; the collection must be rebuilt there"));
+        return Err(NotMended::MustBeRebuilt(format!("more than {MOST} records differ")));
     }
     let [right, there] = pages(reader, &wanted).await?;
     let altered = altered(&right, &there)?;
@@ -98,7 +116,7 @@ async fn mend_held(reader: &Reader<'_>, wrong: &Wrong, embeddings: Embeddings) -
     let [ours, theirs] = lists(reader).await?;
     let [right, there] = pages(reader, &wanted).await?;
     if ours != theirs || !right.differences(&there, embeddings).is_empty() {
-        return Err("it differs still; the collection must be rebuilt there".to_owned());
+        return Err(NotMended::MustBeRebuilt("it differs still after it was mended in place".to_owned()));
     }
     Ok(count as u64)
 }
@@ -110,19 +128,19 @@ struct Plan {
     missing: Vec<String>,
 }
 
-fn plan(ours: &[String], theirs: &[String]) -> Result<Plan, String> {
+fn plan(ours: &[String], theirs: &[String]) -> Result<Plan, NotMended> {
     let known: HashSet<&String> = ours.iter().collect();
     let (rest, extra): (Vec<&String>, Vec<&String>) = theirs.iter().partition(|id| known.contains(id));
     match ours.split_at_checked(rest.len()) {
         Some((first, missing)) if first.iter().eq(rest.iter().copied()) => {
             Ok(Plan { extra: extra.into_iter().cloned().collect(), missing: missing.to_vec() })
         }
-        _ => Err("its order would be wrong; the collection must be rebuilt there".to_owned()),
+        _ => Err(NotMended::MustBeRebuilt("its order would be wrong".to_owned())),
     }
 }
 
 /// The update that makes altered records what they are on the right instance.
-fn altered<'a>(right: &'a Page, there: &Page) -> Result<RecordsBody<'a>, String> {
+fn altered<'a>(right: &'a Page, there: &Page) -> Result<RecordsBody<'a>, NotMended> {
     let mut body = RecordsBody::default();
     for record in &right.records {
         let Some(other) = there.records.iter().find(|other| other.id == record.id) else { continue };
@@ -131,9 +149,7 @@ fn altered<'a>(right: &'a Page, there: &Page) -> Result<RecordsBody<'a>, String>
         }
         let stays = |right: &Option<String>, there: &Option<String>| right.is_none() && there.is_some();
         if stays(&record.document, &other.document) || stays(&record.uri, &other.uri) {
-            return Err(
-                "a document or uri can't be taken away; the collection must be rebuilt there".to_owned()
-            );
+            return Err(NotMended::MustBeRebuilt("a document or uri can't be taken away".to_owned()));
         }
         // A key that is not named would stay.
         let gone = other.metadata.iter().flat_map(BTreeMap::keys).map(|key| (key.clone(), Value::Null));
@@ -172,7 +188,9 @@ async fn both<T>(
 
 fn in_words(reader: &Reader<'_>, stop: Stop) -> String {
     match stop {
-        Stop::Without { instance, why } => format!("{}: {why}", name(reader.replication, instance)),
+        Stop::Without { instance, why } | Stop::Broken { instance, why } => {
+            format!("{}: {why}", name(reader.replication, instance))
+        }
         Stop::Lacks { instance } => format!("{} lacks it", name(reader.replication, instance)),
         Stop::TooLarge => "the records are too large to be mended at once".to_owned(),
         Stop::Gone => "the collection was dropped".to_owned(),

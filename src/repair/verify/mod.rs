@@ -16,10 +16,13 @@ pub(in crate::repair) mod description;
 mod mend;
 pub(in crate::repair) mod page;
 pub(in crate::repair) mod places;
+mod rebuild;
+mod repair;
 pub mod report;
 mod schedule;
 mod still;
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -37,7 +40,7 @@ use crate::chroma::path;
 use crate::delivery::handle::Replication;
 use crate::instances::client::Instance;
 use report::{NotCompared, Report, Verdict};
-pub(super) use schedule::run as run_by_schedule;
+pub(super) use schedule::{run as run_by_schedule, run_after_rebuilds};
 
 /// The name of these jobs.
 pub const KIND: &str = "verify";
@@ -53,10 +56,29 @@ const COPIES: Duration = Duration::from_secs(30);
 pub struct Request {
     /// The name or the public id of a collection; null for everything.
     pub collection: Option<String>,
+    /// Public ids of collections, where neither one nor all are meant.
+    pub collections: Vec<String>,
     /// Make the other instances what the reference is, where records differ.
     pub repair: bool,
     /// The instance that is the reference; null for the preferred one of those that are up.
     pub from: Option<String>,
+}
+
+impl Request {
+    /// True where all collections are meant.
+    #[must_use]
+    pub fn is_everything(&self) -> bool {
+        self.collection.is_none() && self.collections.is_empty()
+    }
+
+    /// What is meant, in a word; `None` for everything.
+    fn of(&self) -> Option<String> {
+        match &self.collections[..] {
+            [] => self.collection.clone(),
+            [one] => Some(one.clone()),
+            several => Some(format!("{} collections", several.len())),
+        }
+    }
 }
 
 /// The comparison, and what the last one of everything said.
@@ -81,7 +103,7 @@ impl Verify {
     /// True where a request means something that exists.
     #[must_use]
     pub fn knows(&self, request: &Request) -> bool {
-        request.collection.is_none() || !self.collections(request).is_empty()
+        request.is_everything() || !self.collections(request).is_empty()
     }
 
     /// True where a request names no instance, or one that there is.
@@ -92,7 +114,7 @@ impl Verify {
     }
 
     fn collections(&self, request: &Request) -> Vec<Collection> {
-        self.replication.with_catalog(|catalog| chosen(catalog, request.collection.as_deref()))
+        self.replication.with_catalog(|catalog| chosen(catalog, request))
     }
 
     async fn compare(&self, request: &Request, progress: &Progress) -> Report {
@@ -104,7 +126,7 @@ impl Verify {
         let has_reference =
             request.from.is_none() || up.first().map(|first| &first.name) == request.from.as_ref();
         let mut report = Report {
-            of: request.collection.clone(),
+            of: request.of(),
             began_ms: now_ms(),
             instances: self.replication.instances().iter().map(|instance| instance.name.clone()).collect(),
             not_compared: absent,
@@ -112,12 +134,12 @@ impl Verify {
             ..Report::default()
         };
         report.log_positions = [self.replication.log_stats().durable_lsn; 2];
-        if request.collection.is_none() {
+        if request.is_everything() {
             progress.phase("databases");
             places::compare(&self.replication, &up, &mut report).await;
         }
         let collections = self.collections(request);
-        if collections.is_empty() && request.collection.is_some() {
+        if collections.is_empty() && !request.is_everything() {
             let why = "the collection was dropped".to_owned();
             report.not_compared.push(NotCompared { instance: String::new(), why });
         }
@@ -208,14 +230,17 @@ impl Work for VerifyWork {
 }
 
 /// The living collections that are meant: by public id, or by name in any database.
-fn chosen(catalog: &Catalog, which: Option<&str>) -> Vec<Collection> {
-    let id = which.and_then(parse_uuid).map(|id| CollectionId(id.as_u128()));
+fn chosen(catalog: &Catalog, request: &Request) -> Vec<Collection> {
+    let wanted: Vec<&String> = request.collections.iter().chain(&request.collection).collect();
+    let id = |which: &&String| parse_uuid(which).map(|id| CollectionId(id.as_u128()));
+    let ids: HashSet<CollectionId> = wanted.iter().filter_map(id).collect();
+    let is_meant = |collection: &Collection| {
+        wanted.is_empty()
+            || ids.contains(&collection.id)
+            || request.collection.as_ref() == Some(&collection.name)
+    };
     let all = catalog.all_living();
-    let mut chosen: Vec<Collection> = all
-        .into_iter()
-        .filter(|collection| which.is_none_or(|which| collection.name == which || Some(collection.id) == id))
-        .cloned()
-        .collect();
+    let mut chosen: Vec<Collection> = all.into_iter().filter(|one| is_meant(one)).cloned().collect();
     let place = |one: &Collection| (one.tenant.clone(), one.database.clone(), one.name.clone());
     chosen.sort_by_cached_key(place);
     chosen

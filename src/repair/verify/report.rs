@@ -68,6 +68,9 @@ pub struct Repair {
     pub from: String,
     /// Records that were written or deleted there; the copies were compared again afterwards.
     pub mended: u64,
+    /// Why it could not be mended in place, and the whole copy was made again.
+    #[serde(default)]
+    pub rebuilt: Option<String>,
     /// Why it was not mended.
     pub why_not: Option<String>,
 }
@@ -158,18 +161,18 @@ impl Report {
     /// True where nothing is left that differs or was not compared.
     #[must_use]
     pub fn is_well(&self) -> bool {
-        let is_mended = |one: &Difference| {
+        let is_mended = |one: &&CollectionReport| {
             let of = |repair: &Repair| {
                 (&repair.tenant, &repair.database, &repair.collection)
-                    == (&one.tenant, &one.database, &one.collection)
+                    == (&one.tenant, &one.database, &one.name)
             };
             let mut repairs = self.repairs.iter().filter(|repair| of(repair)).peekable();
             repairs.peek().is_some() && repairs.all(|repair| repair.why_not.is_none())
         };
         let is_complete = self.not_compared.is_empty()
             && self.collections.iter().all(|collection| collection.not_compared.is_empty());
-        let is_named = self.difference_count == self.differences.len() as u64;
-        is_complete && is_named && self.differences.iter().all(is_mended)
+        let mended: u64 = self.collections.iter().filter(is_mended).map(|one| one.differences).sum();
+        is_complete && mended == self.difference_count
     }
 
     /// The figures alone.

@@ -3,15 +3,20 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::{KIND, Request};
-use crate::repair::jobs::{Jobs, now_ms};
+use crate::delivery::handle::Replication;
+use crate::repair::jobs::{Jobs, NotStarted, now_ms};
 
 /// Pause after a start, so that the first requests are not slowed down by what is overdue.
 const AFTER_START: Duration = Duration::from_secs(60);
 /// Pause after a failure.
 const AFTER_FAILURE: Duration = Duration::from_secs(60);
+/// How long the comparison of a copy that is made again waits at most for others that are being made.
+const TOGETHER: Duration = Duration::from_secs(600);
+/// Pause between looks whether copies are being made.
+const REBUILDING_PAUSE: Duration = Duration::from_millis(200);
 
 /// Asks for a comparison of everything each time the pause since the last one is over; zero: never. For the life of
 /// the process.
@@ -31,12 +36,39 @@ pub async fn run(jobs: Jobs, mut every: watch::Receiver<Duration>) {
             },
             () = sleep(wait) => {}
         }
-        let request = serde_json::to_value(Request::default()).unwrap_or_default();
-        if let Err(error) = jobs.start(KIND, request).await {
+        if let Err(error) = start(&jobs, &Request::default()).await {
             tracing::error!(%error, "the comparison that is due can't be started");
             sleep(AFTER_FAILURE).await;
         }
     }
+}
+
+/// Asks for a comparison of the collections whose copies were made again, as soon as none is being made, or after a
+/// while. For the life of the process.
+pub async fn run_after_rebuilds(jobs: Jobs, replication: Replication) {
+    loop {
+        let mut rebuilt = replication.rebuilt().await;
+        let deadline = Instant::now() + TOGETHER;
+        while is_rebuilding(&replication).await && Instant::now() < deadline {
+            sleep(REBUILDING_PAUSE).await;
+        }
+        rebuilt.extend(replication.rebuilt_so_far());
+        let collections = rebuilt.iter().map(ToString::to_string).collect();
+        let request = Request { collections, ..Request::default() };
+        while let Err(error) = start(&jobs, &request).await {
+            tracing::warn!(%error, "what was copied again can't be compared yet");
+            sleep(AFTER_FAILURE).await;
+        }
+    }
+}
+
+async fn is_rebuilding(replication: &Replication) -> bool {
+    let view = replication.view().await;
+    view.is_some_and(|view| view.instances.iter().any(|there| !there.rebuilds.is_empty()))
+}
+
+async fn start(jobs: &Jobs, request: &Request) -> Result<(), NotStarted> {
+    jobs.start(KIND, serde_json::to_value(request).unwrap_or_default()).await.map(|_| ())
 }
 
 /// How long the next one is away.

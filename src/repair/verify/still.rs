@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
 use crate::catalog::{Collection, DEFAULT_DATABASE, DEFAULT_TENANT};
+use crate::chroma::answers::{Asked, Meaning, classify};
 use crate::chroma::ids::InstanceId;
 use crate::chroma::path;
 use crate::delivery::handle::Replication;
@@ -77,6 +78,11 @@ pub(super) enum Stop {
     /// This instance does not know the collection.
     Lacks {
         instance: InstanceId,
+    },
+    /// This instance's copy can't be read, and `why`.
+    Broken {
+        instance: InstanceId,
+        why: String,
     },
     Never {
         why: String,
@@ -253,8 +259,20 @@ async fn answer(
         200 => Ok(body),
         404 => Err(Stop::Lacks { instance: instance.id }),
         status => {
-            let text: String = String::from_utf8_lossy(&body).chars().take(200).collect();
-            Err(without(format!("it answered {status} {text}")))
+            let text: String = String::from_utf8_lossy(&body).chars().take(300).collect();
+            let why = format!("it answered {status} {text}");
+            Err(if is_unreadable(status, &body) {
+                Stop::Broken { instance: instance.id, why }
+            } else {
+                without(why)
+            })
         }
     }
+}
+
+/// True where a copy's index does not load, or, as nothing of it is written meanwhile, misses vectors of its records.
+fn is_unreadable(status: u16, body: &[u8]) -> bool {
+    let misses =
+        || String::from_utf8_lossy(body).contains("Error executing plan: Internal error: Error finding id");
+    classify(Asked::Read, status, body) == Meaning::BrokenIndex || (status == 500 && misses())
 }

@@ -1,7 +1,7 @@
 //! A lane on an instance is given up there: it contradicts the verdicts, or lacks what it should hold.
 
 use crate::chroma::ids::{CollectionId, InstanceId};
-use crate::replication::core::Core;
+use crate::replication::core::{Core, InFlight};
 use crate::replication::durable::Later;
 use crate::replication::event::{Action, DownReason};
 use crate::replication::lane::Divergence;
@@ -42,17 +42,30 @@ impl Core {
         self.lost_state(&Lane::Collection(collection), instance, why);
     }
 
+    /// A copy takes neither reads nor writes any more. What was sent there, if anything, is replaced with it.
+    pub(in crate::replication) fn broken_copy(&mut self, ended: &InFlight, detail: String) {
+        if let Some(lane) = self.lanes.get_mut(&ended.lane)
+            && !ended.what.is_reading()
+        {
+            lane.at[ended.instance.index()].doubt = true;
+        }
+        self.diverged(&ended.lane, ended.instance, detail);
+    }
+
     /// A collection is not to be trusted on an instance any more. Nothing happens where that is the last source.
     pub(in crate::replication) fn distrust(
         &mut self,
         instance: InstanceId,
         collection: CollectionId,
+        copy: Option<u128>,
         reason: String,
     ) {
         let key = Lane::Collection(collection);
-        let held =
-            self.catalog.living(collection).is_some_and(|known| known.real_ids.contains_key(&instance));
-        if held && self.has_other_source(&key, instance) {
+        let real_id =
+            self.catalog.living(collection).and_then(|known| known.real_ids.get(&instance).copied());
+        let is_out = self.lanes.get(&key).is_some_and(|lane| lane.at[instance.index()].divergent.is_some());
+        let is_news = copy.is_none() || (copy == real_id && !is_out);
+        if real_id.is_some() && is_news && self.has_other_source(&key, instance) {
             self.rebuild_anew(&key, instance, reason);
         }
     }

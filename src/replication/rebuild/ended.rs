@@ -42,7 +42,9 @@ impl Core {
                 self.back_off(ended);
                 self.rebuild_anew(&ended.lane, target, format!("its copy can't be made: {answer:?}"));
             }
-            DeliveryOutcome::StateLost { ref detail } if !is_reading => {
+            DeliveryOutcome::StateLost { ref detail } | DeliveryOutcome::BrokenCopy { ref detail }
+                if !is_reading =>
+            {
                 self.back_off(ended);
                 self.rebuild_anew(&ended.lane, target, format!("its copy is gone: {detail}"));
             }
@@ -69,13 +71,13 @@ impl Core {
                 self.back_off(ended);
                 self.recheck(ended.instance, "its writer is dead".to_owned());
             }
-            DeliveryOutcome::StateLost { detail } => {
-                let gone = matches!(ended.what, What::Rebuild { target, .. } if target == ended.instance);
-                if !gone {
-                    self.lost_state(&ended.lane, ended.instance, detail);
-                }
+            DeliveryOutcome::StateLost { detail } if !is_target(ended) => {
+                self.lost_state(&ended.lane, ended.instance, detail);
             }
-            DeliveryOutcome::NotExecuted { .. } | DeliveryOutcome::Rejected { .. } => self.back_off(ended),
+            DeliveryOutcome::BrokenCopy { detail } if !is_target(ended) => self.broken_copy(ended, detail),
+            DeliveryOutcome::NotExecuted { .. }
+            | DeliveryOutcome::Rejected { .. }
+            | DeliveryOutcome::BrokenCopy { .. } => self.back_off(ended),
             _ => {}
         }
     }
@@ -133,6 +135,11 @@ impl Core {
             _ => {}
         }
     }
+}
+
+/// True for an errand on the copy that is being made.
+fn is_target(ended: &InFlight) -> bool {
+    matches!(ended.what, What::Rebuild { target, .. } if target == ended.instance)
 }
 
 impl Rebuild {

@@ -48,6 +48,7 @@ impl Bench {
             cluster: 1,
             rebuild: false,
             rebuild_lanes: 1,
+            max_lag_ms: 0,
         };
         let mut bench = Self {
             core: Core::new(settings, Catalog::default()),
@@ -143,6 +144,11 @@ impl Bench {
     /// All records asked for so far become durable.
     pub fn save(&mut self) {
         self.feed(Event::Recorded { upto: self.records });
+    }
+
+    /// How many records were asked for.
+    pub fn records_so_far(&self) -> u64 {
+        self.records
     }
 
     /// The one delivery that is under way at an instance.

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use super::bench::{A, B, Bench, ID, add};
+use crate::chroma::ids::InstanceId;
 use crate::replication::core::Core;
 use crate::replication::event::{Action, DeliveryOutcome, DownReason, Event, What};
+use crate::replication::outcome::RETRY_MS;
 use crate::replication::recover::Recovery;
 use crate::wal::record::brief::{Brief, Ruling, Work};
 use crate::wal::record::{Answer, Lane, Lsn, Op};
@@ -147,4 +149,59 @@ fn the_last_source_that_goes_on_refusing_is_asked_on_and_on_and_a_drop_passes_wh
         let next = bench.take(A);
         assert_eq!(matches!(next.what, What::DropCollection { .. }), drops, "{next:?}");
     }
+}
+
+fn broken() -> DeliveryOutcome {
+    DeliveryOutcome::BrokenCopy { detail: "its index does not load".to_owned() }
+}
+
+fn distrust(bench: &mut Bench, instance: InstanceId, copy: Option<u128>) {
+    let reason = "its index does not load".to_owned();
+    bench.feed(Event::Distrust { instance, collection: ID, copy, reason });
+}
+
+#[test]
+fn a_leader_whose_copy_takes_no_writes_is_given_up_and_another_decides() {
+    let mut bench = Bench::with_collection();
+    bench.log(add(&[2]));
+    let leader = bench.take(A);
+    bench.end(&leader, broken());
+    let other = bench.take(B);
+    bench.succeed(&other, 201);
+    bench.save();
+    assert_eq!(bench.statuses(), [201]);
+    assert_eq!(bench.read(), [B]);
+    assert!(bench.deliveries.is_empty(), "nothing more is sent to the broken copy");
+}
+
+#[test]
+fn the_last_source_is_not_given_up_though_its_copy_takes_no_writes() {
+    let mut bench = Bench::with_collection();
+    distrust(&mut bench, B, None);
+    bench.save();
+    bench.log(add(&[2]));
+    let leader = bench.take(A);
+    bench.end(&leader, broken());
+    distrust(&mut bench, A, Some(100));
+    assert_eq!(bench.core.view().instances[0].divergent.len(), 0);
+    bench.tick_at(RETRY_MS.1);
+    let again = bench.take(A);
+    assert!(again.doubt, "its server may have logged it");
+    bench.succeed(&again, 201);
+    bench.save();
+    assert_eq!(bench.statuses(), [201]);
+}
+
+#[test]
+fn what_a_read_told_of_a_copy_that_was_replaced_since_is_no_news() {
+    let mut bench = Bench::with_collection();
+    distrust(&mut bench, B, Some(77));
+    assert_eq!(bench.read(), [A, B], "that copy is gone");
+    distrust(&mut bench, B, Some(101));
+    assert_eq!(bench.read(), [A]);
+    bench.others.clear();
+    let divergences = |bench: &Bench| bench.core.view().instances[1].divergent.len();
+    let records = bench.records_so_far();
+    distrust(&mut bench, B, Some(101));
+    assert_eq!((divergences(&bench), bench.records_so_far()), (1, records), "it is known");
 }

@@ -11,6 +11,7 @@ mod levels;
 mod poison;
 mod rebuild;
 mod schema;
+mod slowing;
 
 use super::core::Settings;
 use super::event::{Action, DeliveryOutcome, DownReason, Event, Level, ReadScope, Reply, What};

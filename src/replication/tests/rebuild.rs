@@ -14,7 +14,8 @@ fn distrusted() -> Bench {
 }
 
 fn distrust(bench: &mut Bench) {
-    bench.feed(Event::Distrust { instance: B, collection: ID, reason: "its index does not load".to_owned() });
+    let reason = "its index does not load".to_owned();
+    bench.feed(Event::Distrust { instance: B, collection: ID, copy: None, reason });
 }
 
 fn errand(delivery: &Delivery) -> Errand {

@@ -41,6 +41,8 @@ enum Index {
     Untouched,
     LeftOut,
     Built,
+    /// Its files are damaged: nothing is read, and what is logged is never shown.
+    Broken,
 }
 
 impl Collection {
@@ -146,6 +148,16 @@ impl Collection {
         self.records.first_mut().into_iter().for_each(|record| record.document = Some("altered".to_owned()));
     }
 
+    /// The files of its index are damaged.
+    pub(crate) fn break_index(&mut self) {
+        self.index = Index::Broken;
+    }
+
+    /// True where its index does not load.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.index == Index::Broken
+    }
+
     /// True while something is logged that reads do not show.
     pub(crate) fn has_unseen(&self) -> bool {
         !self.unseen.is_empty()
@@ -160,6 +172,7 @@ impl Collection {
     pub(crate) fn show(&mut self) {
         match self.dimension {
             _ if self.unseen.is_empty() => {}
+            _ if self.is_broken() => return,
             Some(_) => self.index = Index::Built,
             None => self.index = Index::LeftOut,
         }

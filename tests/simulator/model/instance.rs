@@ -14,6 +14,9 @@ use super::request::{Metadata, RealId, Request, Response};
 /// The database that a fresh server has.
 pub(crate) const DEFAULT_DATABASE: &str = "default_database";
 
+/// In the words of the 500 of a collection whose index does not load.
+pub(crate) const BROKEN_INDEX: &str = "Error loading hnsw index";
+
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Instance {
     databases: BTreeSet<String>,
@@ -46,6 +49,16 @@ impl Instance {
         if let Some(found) = self.collection_mut(collection) {
             found.spoil();
         }
+    }
+
+    /// The index of a collection does not load any more.
+    pub(crate) fn break_index(&mut self, collection: RealId) {
+        self.collection_mut(collection).into_iter().for_each(Collection::break_index);
+    }
+
+    /// What a write of a collection gets whose index does not load, though it is logged.
+    pub(crate) fn index_error(&self, collection: RealId) -> Option<Response> {
+        self.collection(collection).filter(|found| found.is_broken()).map(|_| broken_index())
     }
 
     /// Executes a request whole and gives its answer.
@@ -206,6 +219,7 @@ fn refused_at_sight(request: &Request) -> Option<Response> {
 
 fn in_collection(found: &mut Collection, request: &Request) -> Response {
     match request {
+        Request::Get { .. } | Request::Count { .. } if found.is_broken() => broken_index(),
         Request::Write { kind, parts, .. } => found.log_write(*kind, parts),
         Request::Delete { ids, filter, limit, .. } => {
             found.log_delete(ids.as_deref(), filter.as_ref(), *limit)
@@ -219,6 +233,10 @@ fn in_collection(found: &mut Collection, request: &Request) -> Response {
         Request::Count { .. } => Response::Count(found.records().len()),
         _ => Response::Collection(found.describe()),
     }
+}
+
+fn broken_index() -> Response {
+    Response::refused(500, BROKEN_INDEX)
 }
 
 fn absent() -> Response {

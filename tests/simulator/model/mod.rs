@@ -14,5 +14,5 @@ mod request;
 
 pub(crate) use collection::{Collection, Record};
 pub(crate) use generate::Generator;
-pub(crate) use instance::{DEFAULT_DATABASE, Instance};
+pub(crate) use instance::{BROKEN_INDEX, DEFAULT_DATABASE, Instance};
 pub(crate) use request::{Description, Filter, Kind, Metadata, Part, RealId, Request, Response, Value};
