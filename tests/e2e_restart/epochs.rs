@@ -10,7 +10,7 @@ use super::support::api::{Api, id_of, records};
 use super::support::chroma::Chroma;
 use super::support::compare::Comparer;
 use super::support::isochrome::{Isochrome, Setup};
-use super::support::proxy::{Fault, Proxy, Rule};
+use super::support::proxy::{Fault, Mode, Proxy, Rule};
 
 const SAME_WITHIN: Duration = Duration::from_secs(60);
 
@@ -252,5 +252,26 @@ async fn who_cannot_see_the_epochs_sends_no_writes_after_a_while() {
     isochrome.await_health(|_, body| body["healthy_instances"] == "2/2" && body["pending_writes"] == 0);
     let wanted: Vec<String> = (0..n).map(|n| format!("r{n}")).collect();
     assert_eq!(api.ids(&docs).await, wanted);
+    Comparer::of(&servers).await_identical(SAME_WITHIN).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_whose_canary_writes_take_longer_than_a_look_is_good_for_still_gets_writes() {
+    let servers = Chroma::start_many(2);
+    let (proxies, mut isochrome) = behind_proxies(&servers, |setup| setup);
+    let api = Api::new(&isochrome.url());
+    let docs = api.new_collection("docs").await;
+    for (proxy, server) in proxies.iter().zip(&servers) {
+        let marker = id_of(&system(&api, server).describe("marker").await.success());
+        let (method, path) = ("POST", format!("/{marker}/upsert"));
+        proxy.rule(Rule { method, path, times: u32::MAX, fault: Fault::DelayAnswer(Duration::from_secs(9)) });
+        proxy.set(Mode::Refuse);
+    }
+    isochrome.await_health(|_, body| body["healthy_instances"] == "0/2");
+    for proxy in &proxies {
+        proxy.set(Mode::Pass);
+    }
+    isochrome.await_health(|_, body| body["healthy_instances"] == "2/2");
+    add(&api, &docs, 0..3).await;
     Comparer::of(&servers).await_identical(SAME_WITHIN).await;
 }
