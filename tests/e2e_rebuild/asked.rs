@@ -4,7 +4,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::support::api::id_of;
-use super::world::World;
+use super::world::{World, records_of};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_collection_that_was_altered_by_hand_is_the_same_again_after_an_operator_asked_for_it() {
@@ -31,4 +31,33 @@ async fn a_collection_that_was_altered_by_hand_is_the_same_again_after_an_operat
     let compared = world.await_job(|job| job["request"]["collections"] == json!([id])).await;
     let result = &compared["result"];
     assert_eq!((&result["verdict"], &result["records"]), (&json!("same"), &json!(200)), "{compared}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_records_than_can_be_mended_while_writes_wait_are_copied_again() {
+    let world = World::new(2, 200);
+    let id = world.collection(&json!({ "name": "docs" }), 1_300).await;
+    world.identical().await;
+    let direct = world.api.at(&world.servers[1].url());
+    let there = id_of(&direct.describe("docs").await.success());
+    let ids: Vec<String> = (0..1_100).map(|n| format!("r{n}")).collect();
+    let altered = json!({ "ids": ids, "documents": vec!["altered"; 1_100] });
+    direct.post(&there, "update", &altered).await.success();
+    let writing = async {
+        for n in 10_000.. {
+            world.api.add(&id, &records_of(&[n])).await.success();
+        }
+    };
+    let request = json!({ "collection": "docs", "repair": true });
+    let report = tokio::select! {
+        report = world.verify(&request) => report,
+        () = writing => panic!("it never ends"),
+    };
+    assert_eq!(report["verdict"], "different", "{report}");
+    let repair = &report["repairs"][0];
+    assert_eq!((&repair["instance"], &repair["why_not"]), (&json!("replica"), &Value::Null), "{repair}");
+    assert_eq!(repair["rebuilt"], "more than 1000 records differ");
+    world.identical().await;
+    let again = world.verify(&json!({ "collection": "docs" })).await;
+    assert_eq!(again["verdict"], "same", "{again}");
 }

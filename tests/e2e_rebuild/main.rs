@@ -9,6 +9,7 @@ mod asked;
 mod disk;
 mod index;
 mod interrupted;
+mod limits;
 #[path = "../support/mod.rs"]
 mod support;
 mod world;
