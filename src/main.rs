@@ -1,9 +1,9 @@
 //! The command line.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use isochrome::cli::{self, Command, Exit, LocationArgs};
+use isochrome::cli::{self, Command, Exit, InstanceArgs, LocationArgs};
 use isochrome::config::{self, Config, ConfigErrors, Flags};
 use isochrome::resources::Budget;
 
@@ -58,15 +58,29 @@ fn run() -> Result<Exit, Exit> {
         Command::Release(args) => {
             ask(&args.location, async |data_dir| cli::release::release(data_dir, &args.instance).await)
         }
+        Command::Add(args) => Ok(cli::roster::add(&data_dir(&args.location)?, &args.instance)),
+        Command::Remove(args) => Ok(cli::roster::remove(&data_dir(&args.location)?, &args.instance)),
+        Command::Drain(args) => act(&args.instance, "drain", args.force),
+        Command::Maintenance(args) => act(&args.instance, "maintenance", args.force),
+        Command::Resume(args) => act(args, "resume", false),
+        Command::Promote(args) => act(args, "promote", false),
         Command::Jobs(args) => ask(&args.location, async |data_dir| cli::jobs::jobs(data_dir, args).await),
     }
 }
 
+/// Has the process that runs on a data directory want something of an instance.
+fn act(args: &InstanceArgs, act: &str, force: bool) -> Result<Exit, Exit> {
+    ask(&args.location, async |data_dir| cli::duty::act(data_dir, &args.instance, act, force).await)
+}
+
 /// Asks the process that runs on a data directory.
 fn ask(location: &LocationArgs, question: impl AsyncFnOnce(&Path) -> Exit) -> Result<Exit, Exit> {
-    let flags = Flags::from(location);
-    let data_dir = config::data_dir(&flags, &config::process_environment).map_err(refuse)?;
+    let data_dir = data_dir(location)?;
     Ok(runtime(1)?.block_on(question(&data_dir)))
+}
+
+fn data_dir(location: &LocationArgs) -> Result<PathBuf, Exit> {
+    config::data_dir(&Flags::from(location), &config::process_environment).map_err(refuse)
 }
 
 fn load(flags: &Flags) -> Result<Config, Exit> {

@@ -4,6 +4,7 @@
 //! clients come in everything can be seen, and under `/admin/` nothing changed: nobody there has to say who he is.
 
 mod cancel;
+mod duty;
 mod health;
 mod jobs;
 mod legacy;
@@ -60,6 +61,7 @@ pub fn router(state: Operators) -> Router {
         .route("/admin/jobs/{id}", get(jobs::show).delete(jobs::cancel))
         .route("/admin/verify", post(jobs::verify))
         .route("/admin/rebuild", post(rebuild::rebuild))
+        .route("/admin/instances/{name}/{act}", post(duty::act))
         .route("/admin/poisoned", get(poisoned::list))
         .route("/admin/poisoned/{id}/discard", post(poisoned::discard))
         .route("/admin/poisoned/{id}/force", post(poisoned::force))

@@ -16,6 +16,10 @@ use crate::replication::rebuild::RebuildView;
 use crate::replication::view::{CoreView, InstanceView};
 use crate::wal::WalStats;
 use crate::wal::record::Lsn;
+use crate::wal::record::duty::Duty;
+
+/// An instance whose oldest pending write is older than this is catching up.
+const BEHIND_MS: u64 = 1_000;
 
 /// Who we are.
 pub const SERVICE: &str = "Isochrome (Write-Ahead Log)";
@@ -135,6 +139,11 @@ pub struct InstanceStatus {
     /// `up`, `checking`, or why it is down: `refused`, `hung`, `cannot write`, `lost state`,
     /// `not ours`, `fenced`, `handing over`.
     pub state: &'static str,
+    /// What an operator wants of it: `serve`, `drain` or `maintenance`.
+    pub duty: Duty,
+    /// What it does, in a word: `serving`, `catching up`, `rebuilding`, `quarantined in part`, `draining`, `drained`,
+    /// `maintenance`, `hung`, `down`, `checking` or `not ours`.
+    pub condition: &'static str,
     /// The reason in words; empty while it is up.
     pub detail: String,
     /// Reads that it answered, of those that it was asked for, as in `"99.5%"`.
@@ -250,6 +259,8 @@ impl InstanceStatus {
             address: instance.authority.clone(),
             healthy: view.state == "up",
             state: view.state,
+            duty: view.duty,
+            condition: condition(view, lag_ms, load.in_flight),
             // The watch may not have heard yet what the core knows from the start.
             detail: if view.state == "up" { String::new() } else { health.detail },
             success_rate: rate(counts.total - counts.failed.min(counts.total), counts.total),
@@ -271,6 +282,20 @@ impl InstanceStatus {
             divergent: view.divergent.clone(),
             rebuilds: view.rebuilds.clone(),
         }
+    }
+}
+
+/// What an instance does, in a word.
+fn condition(view: &InstanceView, lag_ms: u64, reads: u32) -> &'static str {
+    match (view.state, view.duty) {
+        ("refused" | "cannot write" | "lost state", _) => "down",
+        ("up", Duty::Drain) if view.leads > 0 || reads > 0 => "draining",
+        ("up", Duty::Drain) => "drained",
+        ("up", _) if !view.rebuilds.is_empty() => "rebuilding",
+        ("up", _) if !view.divergent.is_empty() => "quarantined in part",
+        ("up", _) if lag_ms >= BEHIND_MS => "catching up",
+        ("up", _) => "serving",
+        (state, _) => state,
     }
 }
 

@@ -68,7 +68,39 @@ pub enum Command {
 
     /// Let an instance that lags fall behind: no acknowledgement waits for it until it has caught up
     #[command(after_help = PRECEDENCE)]
-    Release(ReleaseArgs),
+    Release(InstanceArgs),
+
+    /// Add an instance to a data directory that is in use, while nobody serves from it
+    ///
+    /// It is filled from the others at the next start, while clients read and write. Its server must be empty.
+    #[command(after_help = PRECEDENCE)]
+    Add(RosterArgs),
+
+    /// Remove an instance from a data directory, while nobody serves from it
+    ///
+    /// Refused for the last one that has a collection. Its server is left as it is.
+    #[command(after_help = PRECEDENCE)]
+    Remove(RosterArgs),
+
+    /// Spare an instance: it follows, and answers and decides only where no other one can
+    ///
+    /// Waits until nothing that clients wait for is under way there. It stays so, also after a restart, until `resume`.
+    #[command(after_help = PRECEDENCE)]
+    Drain(SpareArgs),
+
+    /// Drain an instance and leave it alone, to work on its server: nothing is sent to it any more
+    ///
+    /// The log is kept for it. It stays so, also after a restart, until `resume`.
+    #[command(after_help = PRECEDENCE)]
+    Maintenance(SpareArgs),
+
+    /// Have an instance serve again after `drain` or `maintenance`
+    #[command(after_help = PRECEDENCE)]
+    Resume(InstanceArgs),
+
+    /// Have an instance decide first, instead of the first one of the configuration
+    #[command(after_help = PRECEDENCE)]
+    Promote(InstanceArgs),
 
     /// Show long work of the running process: what runs, how far it is, what came out
     #[command(after_help = PRECEDENCE)]
@@ -176,14 +208,37 @@ pub struct RebuildArgs {
     pub collection: Option<String>,
 }
 
-/// Arguments of `release`.
+/// Arguments of `add` and `remove`.
 #[derive(Clone, Debug, Args)]
-pub struct ReleaseArgs {
+pub struct RosterArgs {
+    /// The data directory.
+    #[command(flatten)]
+    pub location: LocationArgs,
+
+    /// The instance, by its name
+    pub instance: String,
+}
+
+/// Arguments of `drain` and `maintenance`.
+#[derive(Clone, Debug, Args)]
+pub struct SpareArgs {
+    /// The instance.
+    #[command(flatten)]
+    pub instance: InstanceArgs,
+
+    /// Do it though no other instance serves
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// Arguments of `resume`, `promote` and `release`.
+#[derive(Clone, Debug, Args)]
+pub struct InstanceArgs {
     /// Which process to ask: the one that runs on this data directory.
     #[command(flatten)]
     pub location: LocationArgs,
 
-    /// The instance that nobody is to wait for, by its name
+    /// The instance, by its name
     pub instance: String,
 }
 

@@ -4,12 +4,14 @@ pub mod adopt;
 mod args;
 pub mod check;
 pub mod config;
+pub mod duty;
 pub mod jobs;
 pub mod log;
 pub mod poisoned;
 pub mod rebuild;
 pub mod release;
 mod reload;
+pub mod roster;
 pub mod serve;
 mod socket;
 pub mod status;
@@ -23,8 +25,9 @@ use std::process::ExitCode;
 use clap::Parser;
 
 pub use args::{
-    AdoptArgs, CheckArgs, Cli, Command, ConfigArgs, JobsArgs, LocationArgs, PoisonedArgs, PoisonedIdArgs,
-    RebuildArgs, ReleaseArgs, ServeArgs, ServerArgs, StatusArgs, TakeOverArgs, VerifyArgs,
+    AdoptArgs, CheckArgs, Cli, Command, ConfigArgs, InstanceArgs, JobsArgs, LocationArgs, PoisonedArgs,
+    PoisonedIdArgs, RebuildArgs, RosterArgs, ServeArgs, ServerArgs, SpareArgs, StatusArgs, TakeOverArgs,
+    VerifyArgs,
 };
 
 /// How the process ends.

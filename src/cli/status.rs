@@ -67,7 +67,7 @@ fn text(status: &Value) -> String {
         lines.push(format!(
             "{:<12} {:<14} {position:>12} {:>9} {:>9} {:>10}  {}",
             word("name"),
-            word("state"),
+            word("condition"),
             number("pending_writes"),
             number("lag_ms"),
             number("total_requests"),

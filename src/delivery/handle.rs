@@ -259,7 +259,7 @@ impl Replication {
     pub async fn read_permit(&self, scope: &ReadScope, level: Level) -> Result<ReadPermit, RefusedRead> {
         let (current, stamp) = self.shared.board.permit(scope);
         // A weaker read may have more to choose from, which only the core can tell.
-        let are_all = level == Level::Strong || current == self.shared.board.up();
+        let are_all = level == Level::Strong || current == self.shared.board.serving();
         if !current.is_empty() && are_all {
             return Ok(ReadPermit { quiet: current.iter().collect(), busy: Vec::new(), stamp });
         }

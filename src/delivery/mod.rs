@@ -8,6 +8,7 @@
 //! | `courier` | one delivery: bodies out of the log, requests to the instance, the outcome |
 //! | `errands` | deliveries that take several requests: creates, drops, resolved deletes |
 //! | `copies` | copies that are not what they should be: told of, made again |
+//! | `duty` | what operators want of the instances |
 //! | `hold` | lanes that stand still for a moment |
 //! | `rebuild` | the errands of a rebuild, and the store of what is to be copied |
 //! | `rehearsal` | what a suspect's request does to a scratch collection |
@@ -18,6 +19,7 @@
 mod book;
 mod copies;
 mod courier;
+pub mod duty;
 mod errands;
 pub mod handle;
 pub mod hold;

@@ -204,6 +204,7 @@ impl Owner {
                 let tenants = Tenant::all_of(&self.shared.catalog.read());
                 self.watched[instance.index()].prepare(tenants);
             }
+            Action::Rest { instance, rests } => self.watched[instance.index()].rest(rests),
             Action::TakeOut { instance, why } => self.watched[instance.index()].take_out(why),
             Action::Finished { lsns } => self.wal.finished(&lsns),
             Action::Slowed { by: Some(by), lag_ms } => tracing::warn!(

@@ -150,8 +150,8 @@ fn fits(recovered: &Recovered, names: &[&str]) -> Result<(), String> {
         if known.is_none_or(|known| known.id.index() != place) {
             let known: Vec<&str> = recovered.instances.iter().map(|known| known.name.as_str()).collect();
             return Err(format!(
-                "this data directory was made for the instances {} in this order; give the same names in the same \
-                 order, or start with an empty data directory and empty servers",
+                "this data directory keeps the instances {} the same, in this order; give the same names in the same order, \
+                 or change that with `isochrome add` and `isochrome remove`",
                 known.join(", ")
             ));
         }
@@ -160,7 +160,8 @@ fn fits(recovered: &Recovered, names: &[&str]) -> Result<(), String> {
         recovered.instances.iter().find(|known| known.joined && !names.contains(&known.name.as_str()));
     if let Some(missing) = missing {
         return Err(format!(
-            "the instance {} of this data directory is missing from the configuration; name it again",
+            "the instance {} of this data directory is missing from the configuration; name it again, or take it out with \
+             `isochrome remove`",
             missing.name
         ));
     }
@@ -293,6 +294,7 @@ fn recovery(recovered: Recovered, catalog: Catalog) -> Recovery {
         divergent: recovered.divergent,
         rebuilds: recovered.rebuilds,
         lost: recovered.lost.into_iter().map(|(instance, _)| instance).collect(),
+        duties: recovered.duties,
         suspects: recovered.suspects.into_iter().map(|(lsn, instance, _)| (lsn, instance)).collect(),
     }
 }

@@ -72,6 +72,8 @@ pub struct Watched {
     /// How many proofs were asked for.
     asked: watch::Sender<u64>,
     lost: watch::Sender<Option<String>>,
+    /// It is left alone.
+    rests: watch::Sender<bool>,
     /// It is to be emptied, and to have these.
     to_prepare: Mutex<Option<Vec<Tenant>>>,
     /// Between heartbeats.
@@ -99,6 +101,12 @@ impl Watched {
     pub fn prepare(&self, tenants: Vec<Tenant>) {
         *self.to_prepare.lock().unwrap_or_else(PoisonError::into_inner) = Some(tenants);
         self.lost.send_replace(None);
+        self.asked.send_modify(|_| {});
+    }
+
+    /// Leaves the instance alone from now on, or watches it again.
+    pub fn rest(&self, rests: bool) {
+        self.rests.send_replace(rests);
         self.asked.send_modify(|_| {});
     }
 
@@ -162,6 +170,7 @@ impl Watch {
             health: Mutex::new(health),
             asked,
             lost: watch::Sender::new(None),
+            rests: watch::Sender::new(false),
             to_prepare: Mutex::new(None),
             pause: Mutex::new(pause.min(HEARTBEAT_PAUSE)),
         };
@@ -178,6 +187,7 @@ impl Watch {
                 self.stay_fenced(&unfit).await;
                 continue;
             }
+            self.rest().await;
             let proof = *self.asked.borrow_and_update();
             match self.prove_with_patience(urgent).await {
                 Ok(()) => {
@@ -235,6 +245,21 @@ impl Watch {
         marker::leave_word(instance, collection, &word).await.map_err(words)
     }
 
+    /// Waits while the instance is to be left alone.
+    async fn rest(&self) {
+        let mut rests = self.watched.rests.subscribe();
+        if *rests.borrow() {
+            let unfit = Unfit {
+                reason: DownReason::Maintenance,
+                detail: "an operator wants it left alone; isochrome resume ends that".to_owned(),
+                wrong_server: false,
+            };
+            self.down(&unfit);
+        }
+        // An error means that nobody watches any more, which ends the task too.
+        _ = rests.wait_for(|rests| !rests).await;
+    }
+
     /// A proof. One that was asked for, because a connection was lost, keeps writes waiting, so the instance counts as
     /// down when it takes long; a routine one may take as long as heartbeats are answered: slow is not dead.
     async fn prove_with_patience(&mut self, urgent: bool) -> Result<(), Unfit> {
@@ -242,8 +267,8 @@ impl Watch {
         let report = &self.report;
         let mut identity = self.identity.clone();
         let fence = Arc::clone(&identity.fence);
+        let tenants = watched.to_prepare.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let result = {
-            let tenants = watched.to_prepare.lock().unwrap_or_else(PoisonError::into_inner).clone();
             let proof = async {
                 match &tenants {
                     Some(tenants) => restore(&watched.instance, &mut identity, report, tenants).await,
@@ -270,7 +295,9 @@ impl Watch {
         };
         self.identity = identity;
         if result.is_ok() {
-            *watched.to_prepare.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            // What was asked for meanwhile is not done.
+            let mut to_prepare = watched.to_prepare.lock().unwrap_or_else(PoisonError::into_inner);
+            _ = to_prepare.take_if(|asked| Some(&*asked) == tenants.as_ref());
         }
         let lost = watched.lost.borrow().clone();
         lost.map_or(result, |why| Err(Unfit::lost(why)))

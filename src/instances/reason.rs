@@ -17,6 +17,8 @@ pub enum DownReason {
     Fenced,
     /// Whoever wrote before us is given the time to notice that we do now.
     HandingOver,
+    /// An operator wants it left alone.
+    Maintenance,
 }
 
 impl DownReason {
@@ -31,6 +33,7 @@ impl DownReason {
             Self::Foreign => "not ours",
             Self::Fenced => "fenced",
             Self::HandingOver => "handing over",
+            Self::Maintenance => "maintenance",
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::core::{Availability, Core};
 use super::event::DownReason;
 use crate::chroma::ids::InstanceId;
+use crate::wal::record::duty::Duty;
 
 impl Core {
     /// True while it takes requests.
@@ -12,6 +13,9 @@ impl Core {
 
     /// An instance is proven to be well.
     pub(super) fn instance_up(&mut self, instance: InstanceId, proof: u64) {
+        if self.duties.of(instance) == Duty::Maintenance {
+            return;
+        }
         let state = &mut self.instances[instance.index()];
         if state.lost.is_none() && proof >= state.proofs && state.availability != Availability::Up {
             state.availability = Availability::Up;

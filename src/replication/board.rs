@@ -111,6 +111,7 @@ struct Line {
 #[derive(Debug, Default)]
 pub struct Board {
     up: AtomicU64,
+    serving: AtomicU64,
     era: AtomicU64,
     lines: [RwLock<HashMap<CollectionId, Line>>; SHARDS],
 }
@@ -130,14 +131,20 @@ impl Board {
         Instances(self.up.load(Ordering::SeqCst))
     }
 
+    /// Those of them that readers are to ask: without the drained ones, where there are others.
+    #[must_use]
+    pub fn serving(&self) -> Instances {
+        Instances(self.serving.load(Ordering::SeqCst))
+    }
+
     /// Instances that may serve the read without the core's permission, with the state that they will show. Empty
     /// where the core must be asked.
     #[must_use]
     pub fn permit(&self, scope: &ReadScope) -> (Instances, Option<Stamp>) {
         match scope {
-            ReadScope::Constant => (self.up(), None),
+            ReadScope::Constant => (self.serving(), None),
             ReadScope::Collection { id, .. } => match self.standing(*id) {
-                Some(standing) => (standing.current.and(self.up()), Some(standing.stamp)),
+                Some(standing) => (standing.current.and(self.serving()), Some(standing.stamp)),
                 None => (Instances::default(), None),
             },
             ReadScope::Database { .. } => (Instances::default(), None),
@@ -165,7 +172,8 @@ impl Board {
         self.write(id).remove(&id);
     }
 
-    pub(super) fn write_up(&self, up: Instances) {
+    pub(super) fn write_up(&self, up: Instances, serving: Instances) {
+        self.serving.store(serving.0, Ordering::SeqCst);
         self.up.store(up.0, Ordering::SeqCst);
     }
 

@@ -22,6 +22,7 @@ use super::waiting::Waiting;
 use crate::catalog::Catalog;
 use crate::chroma::ids::InstanceId;
 use crate::wal::record::brief::Work;
+use crate::wal::record::duty::Duties;
 use crate::wal::record::{EntryHead, Lane, Lsn, Op};
 
 /// What the core must know of the configuration.
@@ -132,6 +133,7 @@ pub struct Core {
     pub(super) holds: Holds,
     pub(super) rebuilds: Rebuilds,
     pub(super) slowing: Slowing,
+    pub(super) duties: Duties,
     /// The last entry of all.
     pub(super) last: Lsn,
     /// Withdrawn writes that are kept.
@@ -181,6 +183,7 @@ impl Core {
             holds: Holds::default(),
             rebuilds: Rebuilds::default(),
             slowing: Slowing::default(),
+            duties: Duties::default(),
             last: Lsn(0),
             poisoned: BTreeMap::new(),
             retries: BTreeSet::new(),
@@ -206,6 +209,7 @@ impl Core {
             Event::Hold { hold, lane, instances, for_ms } => self.hold(hold, lane, instances, for_ms),
             Event::Release { hold } => self.release(hold),
             Event::Discard { lsn } => self.discard(lsn),
+            Event::Duties { duties } => self.want_duties(duties),
             Event::Note { record } => _ = self.record(record, Later::Nothing),
             Event::StateLost { instance, collection, detail } => self.lacks(instance, collection, detail),
             Event::Distrust { instance, collection, copy, reason } => {

@@ -7,6 +7,7 @@ use super::event::{Action, Reply};
 use super::pending::Effect;
 use crate::catalog::change::CatalogChange;
 use crate::chroma::ids::InstanceId;
+use crate::wal::record::duty::Duties;
 use crate::wal::record::rebuild::RebuildStep;
 use crate::wal::record::{Lane, Lsn, Op, Record, Verdict};
 
@@ -20,6 +21,7 @@ pub(super) enum Later {
     Divergent { lane: Lane, instance: InstanceId },
     Rebuild { lane: Lane, instance: InstanceId, step: RebuildStep },
     Lost { instance: InstanceId, reason: String },
+    Duties(Duties),
 }
 
 impl Core {
@@ -85,6 +87,7 @@ impl Core {
             Later::Rebuild { lane, instance, step } => self.step_durable(&lane, instance, &step),
             Later::Lost { instance, reason } => self.lost_durable(instance, &reason),
             Later::Discarded { lsn } => self.discarded(lsn),
+            Later::Duties(duties) => self.take_duties(duties),
         }
     }
 

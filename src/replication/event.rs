@@ -7,6 +7,7 @@ use super::hold::{HoldId, NotHeld};
 use crate::catalog::change::CatalogChange;
 use crate::chroma::ids::{CollectionId, InstanceId};
 pub use crate::instances::reason::DownReason;
+use crate::wal::record::duty::Duties;
 use crate::wal::record::{Answer, EntryHead, Lane, Lsn, Record, RecordKind};
 
 /// Names a delivery while it is under way. Never reused within a process.
@@ -47,6 +48,8 @@ pub enum Event {
     Discard { lsn: Lsn },
     /// An operator lets an instance lag until it has caught up: it slows no acknowledgements.
     LetLag { instance: InstanceId },
+    /// What an operator wants of the instances from now on.
+    Duties { duties: Duties },
     /// Something that is to be made durable and changes nothing here.
     Note { record: Record },
     /// An instance does not know, in answer to a read, a collection that the catalog says lives there.
@@ -137,6 +140,8 @@ pub enum Action {
     /// The instance lost state, durably: delete what is left on it, make the databases of the catalog and our marker
     /// there, and tell by [`Event::Prepared`] before it is reported up.
     Prepare { instance: InstanceId },
+    /// An operator wants the instance left alone, or not any more: while it rests nothing asks for it, not even a heartbeat.
+    Rest { instance: InstanceId, rests: bool },
     /// The writes are applied or void everywhere: their space may go.
     Finished { lsns: Vec<Lsn> },
     /// From now on this instance, that lags so much, slows acknowledgements; `None`: they are not slowed any more.

@@ -7,6 +7,7 @@ use super::core::{Availability, Core};
 use super::gather::Gather;
 use super::pending::Pending;
 use crate::chroma::ids::InstanceId;
+use crate::wal::record::duty::Duty;
 use crate::wal::record::{Lane, Op};
 
 /// A delivery is overdue after its expected time, with all that is queued at the instance, times this.
@@ -29,12 +30,17 @@ impl Move {
 }
 
 impl Core {
-    /// The instance that decides unless something speaks against it: the first that is up, else the primary.
+    /// The instance that decides unless something speaks against it: the operator's choice, or the first, of those that
+    /// serve; else the first that is up, else the primary.
     pub(super) fn preferred(&self) -> InstanceId {
-        self.instance_ids().find(|instance| self.is_up(*instance)).unwrap_or(InstanceId(0))
+        let chosen = self.duties.preferred.filter(|chosen| self.serves(*chosen));
+        let serves = || self.instance_ids().find(|instance| self.serves(*instance));
+        let is_up = || self.instance_ids().find(|instance| self.is_up(*instance));
+        chosen.or_else(serves).or_else(is_up).unwrap_or(InstanceId(0))
     }
 
-    /// Gives the lane another leader where its leader is down or divergent and another one is able.
+    /// Gives the lane another leader where its leader is down or divergent, or is drained and has nothing under way there,
+    /// and another one is able.
     pub(super) fn elect(&mut self, key: &Lane) {
         let Some(lane) = self.lanes.get(key) else { return };
         let first_undecided = lane.entries.get(lane.index_after(lane.decided));
@@ -45,11 +51,17 @@ impl Core {
                     self.lacks_existing(key, entry, instance) || self.waits_for_rebuild(entry, instance)
                 })
         };
-        if !down && !unable(lane.leader) {
+        let spared = self.duties.of(lane.leader) != Duty::Serve;
+        let drained = spared && lane.at[lane.leader.index()].in_flight.is_none();
+        let must = down || unable(lane.leader);
+        if !must && !drained {
             return;
         }
         let able = self.instance_ids().filter(|instance| self.is_up(*instance) && !unable(*instance));
-        let best = able.max_by_key(|instance| (lane.at[instance.index()].applied, Reverse(*instance)));
+        let able = able.filter(|instance| must || self.serves(*instance));
+        let best = able.max_by_key(|instance| {
+            (self.serves(*instance), lane.at[instance.index()].applied, Reverse(*instance))
+        });
         if let Some(best) = best {
             self.lead(key, best, Move::Failover);
         }

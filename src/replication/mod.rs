@@ -46,6 +46,7 @@ mod consequence;
 pub mod core;
 mod doubt;
 mod durable;
+mod duty;
 pub mod event;
 mod finish;
 mod follow;

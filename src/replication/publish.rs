@@ -43,7 +43,9 @@ impl Core {
     }
 
     pub(super) fn publish_up(&self) {
-        self.board.write_up(self.instance_ids().filter(|instance| self.is_up(*instance)).collect());
+        let up: Instances = self.instance_ids().filter(|instance| self.is_up(*instance)).collect();
+        let serving: Instances = self.instance_ids().filter(|instance| self.serves(*instance)).collect();
+        self.board.write_up(up, if serving.is_empty() { up } else { serving });
     }
 
     /// The instances on which the collection can be asked for.

@@ -91,6 +91,11 @@ impl Core {
             // With writes in many lanes there may never be an instance that has them all.
             (quiet, busy) = self.suitable(waiting, true);
         }
+        if quiet.iter().chain(&busy).any(|instance| self.serves(*instance)) {
+            // Those that are drained answer where nobody else can.
+            quiet.retain(|instance| self.serves(*instance));
+            busy.retain(|instance| self.serves(*instance));
+        }
         let read = waiting.read;
         if !quiet.is_empty() || !busy.is_empty() {
             self.actions.push(Action::ReadFrom { read, quiet, busy });

@@ -10,6 +10,7 @@ use super::pending::Effect;
 use crate::catalog::Catalog;
 use crate::chroma::ids::InstanceId;
 use crate::wal::record::brief::{Brief, Ruling};
+use crate::wal::record::duty::Duties;
 use crate::wal::record::rebuild::StoredRebuild;
 use crate::wal::record::{Lane, Lsn, Op};
 
@@ -33,6 +34,7 @@ pub struct Recovery {
     /// Instances that lost their state and are to be prepared.
     pub lost: Vec<InstanceId>,
     pub suspects: BTreeMap<Lsn, InstanceId>,
+    pub duties: Duties,
 }
 
 impl Core {
@@ -41,6 +43,7 @@ impl Core {
     pub fn recover(settings: Settings, now_ms: u64, mut recovery: Recovery) -> (Self, Vec<Action>) {
         let mut core = Self::new(settings, std::mem::take(&mut recovery.catalog));
         core.now_ms = now_ms;
+        core.take_duties(recovery.duties);
         core.accepted.recovered(recovery.last_logged);
         let mut decided: BTreeMap<Lane, Lsn> = BTreeMap::new();
         for ((lane, _), lsn) in &recovery.positions {

@@ -9,6 +9,7 @@ use super::pending::Effect;
 use super::poison::Poisoned;
 use super::rebuild::RebuildView;
 use crate::chroma::ids::{CollectionId, InstanceId};
+use crate::wal::record::duty::Duty;
 use crate::wal::record::{Lane, Lsn, Op};
 
 /// An entry's state on one instance.
@@ -28,6 +29,8 @@ pub struct InstanceView {
     /// `up`, `checking`, or why it is down: `refused`, `hung`, `cannot write`, `lost state`,
     /// `not ours`, `fenced`, `handing over`.
     pub state: &'static str,
+    /// What an operator wants of it.
+    pub duty: Duty,
     pub in_flight: usize,
     /// Writes that are logged and neither applied nor void there.
     pub pending: usize,
@@ -137,6 +140,7 @@ impl Core {
                 Availability::Checking => "checking",
                 Availability::Down(reason) => reason.word(),
             },
+            duty: self.duties.of(instance),
             in_flight: state.in_flight,
             pending: 0,
             oldest_pending: None,

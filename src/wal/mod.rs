@@ -31,6 +31,7 @@ mod places;
 mod queue;
 mod readers;
 pub mod record;
+pub mod roster;
 mod scan;
 mod segment;
 mod shared;

@@ -13,6 +13,7 @@ use super::lock::{self, DirLock};
 use super::options::WalOptions;
 use super::readers::{self, Readers};
 use super::record::brief::{Brief, Ruling};
+use super::record::duty::Duties;
 use super::record::rebuild::StoredRebuild;
 use super::record::{Answer, Lane, Lsn};
 use super::scan::{self, Scanned};
@@ -54,6 +55,8 @@ pub struct Recovered {
     /// Instances that lost their state, with what tells it.
     pub lost: Vec<(InstanceId, String)>,
     pub suspects: Vec<(Lsn, InstanceId, Answer)>,
+    /// What an operator wants of the instances.
+    pub duties: Duties,
     /// All instances that the directory ever knew, by number.
     pub instances: Vec<Instance>,
 }
@@ -212,6 +215,7 @@ fn recovered(
         divergent: state.divergent()?,
         rebuilds: state.rebuilds()?,
         lost: state.lost()?,
+        duties: state.duties()?,
         instances,
     })
 }

@@ -5,6 +5,7 @@
 //! last checkpoint gives the state before a crash.
 
 pub mod brief;
+pub mod duty;
 pub mod rebuild;
 
 use std::fmt;
@@ -12,6 +13,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use wincode::{SchemaRead, SchemaWrite};
 
+use self::duty::Duties;
 use self::rebuild::RebuildStep;
 use crate::catalog::change::CatalogChange;
 use crate::chroma::ids::{CollectionId, InstanceId};
@@ -310,6 +312,8 @@ pub enum Record {
     Discarded {
         lsn: Lsn,
     },
+    /// What an operator wants of the instances from now on.
+    Duties(Duties),
 }
 
 impl Record {

@@ -6,6 +6,7 @@
 
 mod acknowledge;
 mod answers;
+mod duty;
 mod histories;
 mod linearizable;
 mod load;

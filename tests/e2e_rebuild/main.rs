@@ -10,6 +10,7 @@ mod disk;
 mod index;
 mod interrupted;
 mod limits;
+mod roster;
 #[path = "../support/mod.rs"]
 mod support;
 mod world;

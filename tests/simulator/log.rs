@@ -7,6 +7,7 @@ use isochrome::catalog::change::CatalogChange;
 use isochrome::chroma::ids::InstanceId;
 use isochrome::replication::recover::Recovery;
 use isochrome::wal::record::brief::Brief;
+use isochrome::wal::record::duty::Duties;
 use isochrome::wal::record::rebuild::{RebuildStep, Stage, StoredRebuild};
 use isochrome::wal::record::{EntryHead, Lane, Lsn, Outcome, Record, Verdict};
 
@@ -45,6 +46,8 @@ pub(crate) struct Facts {
     pub(crate) resolved: HashMap<Lsn, Vec<String>>,
     pub(crate) positions: BTreeMap<(Lane, InstanceId), Lsn>,
     pub(crate) suspects: BTreeMap<Lsn, InstanceId>,
+    /// What an operator wants.
+    pub(crate) duties: Duties,
     pub(crate) divergent: BTreeMap<(Lane, InstanceId), String>,
     pub(crate) rebuilds: BTreeMap<(Lane, InstanceId), StoredRebuild>,
     pub(crate) lost: BTreeSet<InstanceId>,
@@ -130,6 +133,7 @@ impl Facts {
                 let lanes = held.map(|known| ((Lane::Collection(known.id), *instance), reason.clone()));
                 self.divergent.extend(lanes);
             }
+            Item::Record(Record::Duties(duties)) => self.duties = duties.clone(),
             Item::Record(Record::Joined { instance }) => _ = self.lost.remove(instance),
             Item::Record(other) => panic!("the core asked for {other:?}"),
         }
@@ -273,6 +277,7 @@ impl Log {
             divergent: divergent.map(|((lane, at), reason)| (lane.clone(), *at, reason.clone())).collect(),
             rebuilds: facts.rebuilds.values().cloned().collect(),
             lost: facts.lost.iter().copied().collect(),
+            duties: facts.duties.clone(),
             suspects: suspects.map(|(lsn, instance)| (*lsn, *instance)).collect(),
         }
     }

@@ -2,6 +2,7 @@
 
 use fastrand::Rng;
 use isochrome::replication::core::Settings;
+use isochrome::wal::record::duty::Duty;
 
 /// Something that goes wrong with a server or with Isochrome.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +21,8 @@ pub(crate) enum Fault {
     Spoil { server: usize },
     /// The index of a collection on the server does not load any more.
     BreakIndex { server: usize },
+    /// An operator wants the server drained or left alone for this time.
+    Duty { server: usize, duty: Duty, for_ms: u64 },
     /// Isochrome is killed and starts again after this time.
     Isochrome { for_ms: u64 },
 }
@@ -131,6 +134,13 @@ impl Plan {
                     _ => Fault::BreakIndex { server },
                 };
                 plan.faults.push((random.u64(..span_ms), fault));
+            }
+        }
+        if random.u8(..4) == 0 {
+            for _ in 0..random.usize(1..4) {
+                let (server, for_ms) = (random.usize(..instances), 1 + random.u64(..4_000));
+                let duty = if random.bool() { Duty::Drain } else { Duty::Maintenance };
+                plan.faults.push((random.u64(..span_ms), Fault::Duty { server, duty, for_ms }));
             }
         }
         plan.keep_sources();

@@ -88,6 +88,8 @@ pub(crate) struct Server {
     /// The core was told that it is up, and did not ask for another look since.
     pub(crate) told_up: bool,
     pub(crate) probing: bool,
+    /// It is left alone.
+    pub(crate) rests: bool,
     /// How many proofs that it is well the core has asked for.
     pub(crate) proof_asked: u64,
     /// The marker's counter as Isochrome has it on disk.
@@ -120,6 +122,7 @@ impl Server {
             belief: Belief::Down,
             told_up: false,
             probing: false,
+            rests: false,
             proof_asked: 0,
             given_up: 0,
             marker: 1,

@@ -32,21 +32,7 @@ impl World {
                 self.deliver(delivery);
             }
             Action::Record(record) => {
-                match &record {
-                    Record::Suspect { lsn, .. } => {
-                        self.suspected.insert(*lsn);
-                        self.known_suspects.insert(*lsn);
-                        self.count("suspects");
-                    }
-                    Record::Rebuild { lane, instance, step: RebuildStep::Ended { applied } } => {
-                        // The copy got nothing else.
-                        self.written.insert((lane.clone(), *instance), *applied);
-                    }
-                    Record::Outcome(outcome) if outcome.decisions.iter().any(fixes_dimension) => {
-                        self.fixed_by_refusal.insert(outcome.lane.clone());
-                    }
-                    _ => {}
-                }
+                self.note_record(&record);
                 let may_wait = record.may_wait();
                 self.log.record(record);
                 if !may_wait {
@@ -79,6 +65,10 @@ impl World {
                 (there.told_up, there.proof_asked) = (false, proof);
                 self.recheck(instance.index());
             }
+            Action::Rest { instance, rests } => {
+                let there = &mut self.servers[instance.index()];
+                (there.rests, there.told_up) = (rests, there.told_up && !rests);
+            }
             Action::Prepare { instance } => self.soon(50, Own::Prepare(instance.index())),
             Action::TakeOut { instance, why } => {
                 let there = &mut self.servers[instance.index()];
@@ -92,6 +82,24 @@ impl World {
                     self.log.facts.forget(&mut self.finished, &mut self.random);
                 }
             }
+        }
+    }
+
+    fn note_record(&mut self, record: &Record) {
+        match record {
+            Record::Suspect { lsn, .. } => {
+                self.suspected.insert(*lsn);
+                self.known_suspects.insert(*lsn);
+                self.count("suspects");
+            }
+            Record::Rebuild { lane, instance, step: RebuildStep::Ended { applied } } => {
+                // The copy got nothing else.
+                self.written.insert((lane.clone(), *instance), *applied);
+            }
+            Record::Outcome(outcome) if outcome.decisions.iter().any(fixes_dimension) => {
+                self.fixed_by_refusal.insert(outcome.lane.clone());
+            }
+            _ => {}
         }
     }
 

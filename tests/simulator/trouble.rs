@@ -4,6 +4,7 @@ use isochrome::chroma::ids::{CollectionId, InstanceId};
 use isochrome::replication::core::Core;
 use isochrome::replication::event::{DownReason, Event};
 use isochrome::replication::view::CoreView;
+use isochrome::wal::record::duty::{Duties, Duty};
 use isochrome::wal::record::{Record, Verdict};
 
 use crate::errands::Task;
@@ -52,7 +53,24 @@ impl World {
             Fault::Spoil { server } => self.spoil_one(server),
             Fault::BreakIndex { server } => self.break_one(server),
             Fault::Isochrome { for_ms } => self.kill_isochrome(for_ms),
+            Fault::Duty { server, duty, for_ms } => {
+                self.want(server, duty);
+                if duty != Duty::Serve {
+                    let again = Fault::Duty { server, duty: Duty::Serve, for_ms: 0 };
+                    self.after(for_ms, Happening::Fault(again));
+                }
+            }
         }
+    }
+
+    /// An operator wants something else of a server, and has some one decide first.
+    fn want(&mut self, server: usize, duty: Duty) {
+        let Some(core) = &self.core else { return };
+        let mut duties = core.duties().with(instance(server), duty);
+        let first = self.random.usize(..=self.servers.len());
+        duties.preferred = (first < self.servers.len()).then(|| instance(first));
+        self.count("duties");
+        self.feed(Event::Duties { duties });
     }
 
     /// True where every server could be the source of everything that it has.
@@ -220,6 +238,7 @@ impl World {
         self.records_told = 0;
         self.answers = crate::kept::none();
         self.trace(|world| format!("START {}", world.generation));
+        self.servers.iter_mut().for_each(|there| there.rests = false);
         let (core, actions) = Core::recover(self.plan.settings.clone(), self.now_ms, self.log.recovery());
         self.core = Some(core);
         let in_turn = |verdict: &Verdict| !matches!(verdict, Verdict::Cancelled(_));
@@ -248,6 +267,7 @@ impl World {
         self.healed = true;
         self.trace(|_| "HEAL".to_owned());
         self.start_isochrome();
+        self.feed(Event::Duties { duties: Duties::default() });
         for server in 0..self.servers.len() {
             self.returns(server);
             if self.servers[server].writer_dead {
@@ -281,6 +301,10 @@ impl World {
 
     /// The marker is read and a canary write is sent.
     pub(crate) fn probe(&mut self, server: usize) {
+        if std::mem::take(&mut self.servers[server].probing) && self.servers[server].rests {
+            return;
+        }
+        self.servers[server].probing = true;
         let there = &self.servers[server];
         let (epoch, given_up, proof) = (there.epoch, there.given_up, there.proof_asked);
         match there.health {
@@ -293,6 +317,10 @@ impl World {
     /// The canary's answer is here. It stands for what was lost before it was sent only.
     pub(crate) fn probed(&mut self, server: usize, epoch: u32, given_up: u64, proof: u64) {
         let there = &mut self.servers[server];
+        if there.rests {
+            there.probing = false;
+            return;
+        }
         if there.health != Health::Running || there.epoch != epoch {
             return self.soon(10, Own::Probe(server));
         }

@@ -8,8 +8,18 @@ use crate::admin::status::InstanceStatus;
 use crate::metrics::AttemptsView;
 
 /// Every state that an instance can be in.
-const STATES: [&str; 9] =
-    ["up", "checking", "refused", "hung", "cannot write", "lost state", "not ours", "fenced", "handing over"];
+const STATES: [&str; 10] = [
+    "up",
+    "checking",
+    "refused",
+    "hung",
+    "cannot write",
+    "lost state",
+    "not ours",
+    "fenced",
+    "handing over",
+    "maintenance",
+];
 
 pub(super) fn write(page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {
     let instances = &snapshot.status.instances;

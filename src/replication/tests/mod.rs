@@ -4,6 +4,7 @@ mod bench;
 mod board;
 mod cancel;
 mod divergence;
+mod duty;
 mod follow;
 mod gather;
 mod hold;

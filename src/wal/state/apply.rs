@@ -92,6 +92,9 @@ fn apply(
         Record::Discarded { lsn } => {
             conn.execute("DELETE FROM suspect WHERE lsn = ?1", [lsn.0])?;
         }
+        Record::Duties(duties) => {
+            conn.execute("INSERT OR REPLACE INTO meta VALUES ('duties', ?1)", [encode(duties)?])?;
+        }
         Record::Joined { instance } => {
             conn.execute("UPDATE instance SET joined = 1 WHERE number = ?1", [instance.0])?;
             rebuild::found(conn, *instance)?;

@@ -11,6 +11,7 @@ use crate::chroma::ids::InstanceId;
 use crate::wal::codec::decode;
 use crate::wal::error::{LogError, OpenError};
 use crate::wal::record::brief::Ruling;
+use crate::wal::record::duty::Duties;
 use crate::wal::record::{Answer, Lane, Lsn, Verdict};
 
 /// An instance that the data directory knows.
@@ -31,24 +32,26 @@ impl State {
         Ok(self.conn.query_row(select, [], |row| row.get(0))?)
     }
 
-    /// Gives new names the next free numbers and returns all instances ever known, by number.
+    /// All instances of the directory, by number. One that never met an instance knows those of the configuration from now on.
     ///
     /// # Errors
     /// [`OpenError::TooManyInstances`], or the store's own.
     pub fn instances(&mut self, names: &[String]) -> Result<Vec<Instance>, OpenError> {
         let error =
             |error: LogError| OpenError::Storage { dir: self.conn.path().unwrap_or_default().into(), error };
-        for name in names {
-            let next: u64 = self
-                .conn
-                .query_row("SELECT coalesce(max(number) + 1, 0) FROM instance", [], |row| row.get(0))
-                .map_err(|e| error(e.into()))?;
-            let added = "INSERT OR IGNORE INTO instance (number, name) VALUES (?1, ?2)";
-            let known = "SELECT count(*) FROM instance WHERE name = ?1";
-            let known: u64 =
-                self.conn.query_row(known, [name], |row| row.get(0)).map_err(|e| error(e.into()))?;
-            if known == 0 {
-                let number = u8::try_from(next).map_err(|_| OpenError::TooManyInstances)?;
+        let met: u64 = self
+            .conn
+            .query_row(
+                "SELECT (SELECT count(*) FROM instance WHERE joined = 1) + (SELECT count(*) FROM position)",
+                [],
+                |row| row.get(0),
+            )
+            .map_err(|e| error(e.into()))?;
+        if met == 0 && !names.is_empty() {
+            self.conn.execute("DELETE FROM instance", []).map_err(|e| error(e.into()))?;
+            for (place, name) in names.iter().enumerate() {
+                let number = u8::try_from(place).map_err(|_| OpenError::TooManyInstances)?;
+                let added = "INSERT INTO instance (number, name) VALUES (?1, ?2)";
                 self.conn.execute(added, params![number, name]).map_err(|e| error(e.into()))?;
             }
         }
@@ -61,6 +64,11 @@ impl State {
             })
         })
         .map_err(error)
+    }
+
+    /// What an operator wants of the instances.
+    pub fn duties(&self) -> Result<Duties, LogError> {
+        super::roster::duties(&self.conn)
     }
 
     /// The catalog as changes to a fresh one.

@@ -6,6 +6,7 @@ mod apply;
 mod catalog;
 mod load;
 mod rebuild;
+mod roster;
 mod transactions;
 
 use std::path::{Path, PathBuf};

@@ -8,6 +8,7 @@ mod formats;
 mod grouping;
 mod life;
 mod recovery;
+mod roster;
 mod space;
 mod spare;
 mod support;

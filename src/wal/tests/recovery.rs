@@ -1,6 +1,6 @@
 //! What is there after a restart.
 
-use super::support::{answer, collection, decision, head, lane, logged_head, open, outcome, quiet, try_open};
+use super::support::{answer, collection, decision, head, lane, logged_head, open, outcome};
 use crate::catalog::Catalog;
 use crate::catalog::change::CatalogChange;
 use crate::chroma::ids::{CollectionId, InstanceId};
@@ -197,20 +197,6 @@ fn a_living_lane_keeps_its_positions() {
     drop(log);
     let log = open(dir.path());
     assert_eq!(log.recovered.positions, [(lane(), InstanceId(0), lsn)]);
-}
-
-#[test]
-fn names_of_instances_keep_their_numbers_whatever_the_configuration_says_later() {
-    let dir = tempfile::tempdir().unwrap();
-    let numbers = |names: &[&str]| {
-        let log = try_open(dir.path(), quiet(), names, |engine| Box::new(engine)).unwrap();
-        let known = log.recovered.instances.iter().map(|i| (i.id.0, i.name.clone()));
-        known.collect::<Vec<_>>()
-    };
-    numbers(&["one", "two"]);
-    numbers(&["two"]);
-    let known = numbers(&["three", "two"]);
-    assert_eq!(known, [(0, "one".to_owned()), (1, "two".to_owned()), (2, "three".to_owned())]);
 }
 
 #[test]

@@ -1,0 +1,94 @@
+//! `POST /admin/instances/NAME/ACT`: an operator drains an instance, leaves it alone, has it serve again, or has it decide
+//! first.
+
+use std::time::Duration;
+
+use axum::extract::{Path, Query, State};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+
+use super::json;
+use crate::chroma::error::{ApiError, CHROMA, NOT_FOUND};
+use crate::delivery::duty::Left;
+use crate::gateway::{AppState, Refusal};
+use crate::instances::client::Instance;
+use crate::wal::record::duty::Duty;
+
+/// How long an instance may take until it is drained.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Options {
+    /// Also where no other instance serves.
+    #[serde(default)]
+    force: bool,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Act {
+    Drain,
+    Maintenance,
+    Resume,
+    Promote,
+}
+
+/// What became of it.
+#[derive(Serialize)]
+struct Done {
+    instance: String,
+    duty: Duty,
+    /// Nothing that clients wait for is under way there.
+    drained: bool,
+    /// Lanes with something pending that it decides.
+    leads: usize,
+    /// Requests that carry writes.
+    writes: usize,
+    /// Reads of clients.
+    reads: u32,
+}
+
+/// Answers when it holds; where something is drained, when that is done or takes too long.
+pub(super) async fn act(
+    State(app): State<AppState>,
+    Path((name, act)): Path<(String, Act)>,
+    Query(Options { force }): Query<Options>,
+) -> Response {
+    let replication = &app.replication;
+    let Some(there) = replication.instances().iter().find(|there| there.name == name) else {
+        let words = format!("There is no instance {name}");
+        return Refusal::from(ApiError::new(404, NOT_FOUND, words)).into_response();
+    };
+    let spares = matches!(act, Act::Drain | Act::Maintenance);
+    if spares && !force && !replication.has_other_server(there.id).await {
+        let words = format!(
+            "No other instance serves now, so that clients would depend on {name} or get errors: bring another one back \
+             first, or repeat this with --force"
+        );
+        return Refusal::from(ApiError::new(409, CHROMA, words)).into_response();
+    }
+    let left = match act {
+        Act::Promote => {
+            replication.prefer(Some(there.id)).await;
+            None
+        }
+        Act::Resume => {
+            replication.assign(there.id, Duty::Serve).await;
+            None
+        }
+        Act::Drain => drain(&app, there).await,
+        Act::Maintenance => {
+            let left = drain(&app, there).await;
+            replication.assign(there.id, Duty::Maintenance).await;
+            left
+        }
+    };
+    let duty = replication.duties().await.of(there.id);
+    let Left { leads, writes, reads } = left.unwrap_or_default();
+    json(200, &Done { instance: name, duty, drained: left.is_none(), leads, writes, reads })
+}
+
+async fn drain(app: &AppState, there: &Instance) -> Option<Left> {
+    app.replication.assign(there.id, Duty::Drain).await;
+    app.replication.drained(there.id, PATIENCE).await
+}

@@ -1,0 +1,86 @@
+//! Operators ask for duties, and wait until an instance is drained.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::handle::{Message, Replication};
+use crate::chroma::ids::InstanceId;
+use crate::replication::core::Core;
+use crate::replication::event::Event;
+use crate::wal::record::duty::{Duties, Duty};
+
+/// Pause between looks at what is still under way.
+const LOOK_PAUSE: Duration = Duration::from_millis(20);
+
+/// What keeps an instance from being drained.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Left {
+    /// Lanes with something pending that it decides.
+    pub leads: usize,
+    /// Requests that carry writes.
+    pub writes: usize,
+    /// Reads of clients.
+    pub reads: u32,
+}
+
+impl Replication {
+    /// What an operator wants of the instances now.
+    pub async fn duties(&self) -> Duties {
+        self.ask(|core: &Core| core.duties().clone()).await.unwrap_or_default()
+    }
+
+    /// True where another instance is up and serves.
+    pub async fn has_other_server(&self, instance: InstanceId) -> bool {
+        let duties = self.duties().await;
+        let Some(view) = self.view().await else { return false };
+        let others = view.instances.iter().filter(|other| other.instance != instance && other.state == "up");
+        others.into_iter().any(|other| duties.of(other.instance) == Duty::Serve)
+    }
+
+    /// Wants something else of an instance; waits until that is durable and holds.
+    pub async fn assign(&self, instance: InstanceId, duty: Duty) {
+        let wanted = self.duties().await.with(instance, duty);
+        self.want(wanted).await;
+    }
+
+    /// Has an instance decide first, or the first of the configuration.
+    pub async fn prefer(&self, preferred: Option<InstanceId>) {
+        let mut wanted = self.duties().await;
+        wanted.preferred = preferred;
+        self.want(wanted).await;
+    }
+
+    async fn want(&self, wanted: Duties) {
+        self.send(Message::event(Event::Duties { duties: wanted.clone() }));
+        // The process may stop first.
+        while let Some(false) = self
+            .ask({
+                let wanted = wanted.clone();
+                move |core: &Core| *core.duties() == wanted
+            })
+            .await
+        {
+            sleep(LOOK_PAUSE).await;
+        }
+    }
+
+    /// Waits until an instance that is to be drained decides nothing, and nothing is under way there that clients wait for;
+    /// gives what is left after `patience`.
+    pub async fn drained(&self, instance: InstanceId, patience: Duration) -> Option<Left> {
+        let deadline = Instant::now() + patience;
+        loop {
+            let view = self.view().await?;
+            let there = view.instances.iter().find(|there| there.instance == instance)?;
+            let reads = self.instances().get(instance.index())?.turns.view().in_flight;
+            let left = Left { leads: there.leads, writes: 0, reads };
+            if left == Left::default() {
+                return None;
+            }
+            if Instant::now() >= deadline {
+                return Some(Left { writes: there.in_flight, ..left });
+            }
+            sleep(LOOK_PAUSE).await;
+        }
+    }
+}
