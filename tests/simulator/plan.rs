@@ -123,9 +123,16 @@ impl Plan {
         if std::env::var_os("ISOCHROME_DEADLY").is_some() {
             plan.deadly_percent = plan.deadly_percent.max(3);
         }
+        plan.strike(random, instances, span_ms);
+        plan.keep_sources();
+        plan
+    }
+
+    /// What goes wrong, and when.
+    fn strike(&mut self, random: &mut Rng, instances: usize, span_ms: u64) {
         let count = random.usize(..6);
-        plan.faults = (0..count).map(|_| (random.u64(..span_ms), fault(random, instances))).collect();
-        if plan.settings.rebuild && random.u8(..3) > 0 {
+        self.faults = (0..count).map(|_| (random.u64(..span_ms), fault(random, instances))).collect();
+        if self.settings.rebuild && random.u8(..3) > 0 {
             for _ in 0..random.usize(1..4) {
                 let server = random.usize(..instances);
                 let fault = match random.u8(..3) {
@@ -133,18 +140,16 @@ impl Plan {
                     1 => Fault::Spoil { server },
                     _ => Fault::BreakIndex { server },
                 };
-                plan.faults.push((random.u64(..span_ms), fault));
+                self.faults.push((random.u64(..span_ms), fault));
             }
         }
         if random.u8(..4) == 0 {
             for _ in 0..random.usize(1..4) {
                 let (server, for_ms) = (random.usize(..instances), 1 + random.u64(..4_000));
                 let duty = if random.bool() { Duty::Drain } else { Duty::Maintenance };
-                plan.faults.push((random.u64(..span_ms), Fault::Duty { server, duty, for_ms }));
+                self.faults.push((random.u64(..span_ms), Fault::Duty { server, duty, for_ms }));
             }
         }
-        plan.keep_sources();
-        plan
     }
 
     /// Some troubles together leave nobody with a collection, or copies that nobody rebuilds.
