@@ -24,7 +24,7 @@ pub struct Writer {
     engine: Box<dyn Engine>,
     on_commit: OnCommit,
     /// Not crossbeam's: before its receivers sleep they give their turn on the processor away, four times
-    /// (`docs/decisions/0012-waiting.md`).
+    /// (`docs/decisions/0013-waiting.md`).
     items: Receiver<Item>,
     /// Wakes the checkpointer when much has come.
     checkpointer: Sender<Request>,
