@@ -180,6 +180,8 @@ pub struct InstanceStatus {
     pub divergent: Vec<(String, String)>,
     /// Collections that are copied to it again from another instance, with progress.
     pub rebuilds: Vec<RebuildView>,
+    /// How many of them are because it was down for longer than the log could hold what it missed.
+    pub marked_collections: usize,
 }
 
 impl Status {
@@ -281,6 +283,7 @@ impl InstanceStatus {
             leads: view.leads,
             divergent: view.divergent.clone(),
             rebuilds: view.rebuilds.clone(),
+            marked_collections: view.marked,
         }
     }
 }

@@ -73,6 +73,7 @@ fn text(status: &Value) -> String {
             number("total_requests"),
             word("detail"),
         ));
+        lines.extend(marked(&instance["marked_collections"]));
         lines.extend(rebuilds(&instance["rebuilds"]));
     }
     if let (Some(instance), Some(delay_ms)) =
@@ -104,6 +105,14 @@ fn text(status: &Value) -> String {
     }
     lines.extend(reload(&status["reload"]));
     lines.join("\n")
+}
+
+/// What the log holds no more for an instance that was down for long.
+fn marked(collections: &Value) -> Option<String> {
+    let marked = collections.as_u64().filter(|marked| *marked > 0)?;
+    Some(format!(
+        "  it was down for longer than the log could hold what it missed: {marked} collections are copied to it again"
+    ))
 }
 
 /// Collections that are copied to an instance again: those under way in a line each, the rest counted.

@@ -84,7 +84,9 @@ sections! {
 
     /// What the log keeps, and in which pieces.
     "wal." WalConfig {
-        /// Bodies of writes that the log holds for instances which have not applied them; at it writes get 507.
+        /// Bodies of writes that the log holds for instances which have not applied them. Near it the collections that an
+        /// instance misses something in, which is down, are copied to it again when it is back, and the log holds them no
+        /// longer; at it writes get 507.
         max_bytes: u64 = "max_bytes", whole(16 << 30, &(1 << 20..=1 << 50));
         /// How long the outcome of a write can be asked for.
         keep: Duration = "keep_s", seconds(86_400, &(0..=315_360_000)).live();

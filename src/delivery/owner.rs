@@ -69,6 +69,9 @@ impl Owner {
                 _ = tick.tick() => {
                     self.hurried = true;
                     batch.push(Message::event(Event::Tick));
+                    if self.wal.is_filling() {
+                        batch.push(Message::event(Event::LogFilling));
+                    }
                 }
                 Some(_) = self.deliveries.join_next(), if !self.deliveries.is_empty() => {}
             }
@@ -207,6 +210,12 @@ impl Owner {
             Action::Rest { instance, rests } => self.watched[instance.index()].rest(rests),
             Action::TakeOut { instance, why } => self.watched[instance.index()].take_out(why),
             Action::Finished { lsns } => self.wal.finished(&lsns),
+            Action::Marked { instance, collections } => tracing::error!(
+                instance = self.watched[instance.index()].instance.name,
+                collections,
+                "an instance was down for so long that the log holds no more for it (wal.max_bytes); these collections \
+                 are copied to it again when it is back"
+            ),
             Action::Slowed { by: Some(by), lag_ms } => tracing::warn!(
                 instance = self.watched[by.index()].instance.name,
                 lag_ms,

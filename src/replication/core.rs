@@ -216,6 +216,7 @@ impl Core {
                 self.distrust(instance, collection, copy, reason);
             }
             Event::Prepared { instance } => self.prepared(instance),
+            Event::LogFilling => self.make_room(),
             Event::LetLag { instance } => self.let_lag(instance),
             Event::Configured { settings } => self.configured(&settings),
             Event::Wake => self.wake(),

@@ -46,6 +46,8 @@ pub enum Event {
     Release { hold: HoldId },
     /// An operator gives up a poisoned write: it is kept no longer.
     Discard { lsn: Lsn },
+    /// The log has little room left. What instances that are down miss may be given up.
+    LogFilling,
     /// An operator lets an instance lag until it has caught up: it slows no acknowledgements.
     LetLag { instance: InstanceId },
     /// What an operator wants of the instances from now on.
@@ -144,6 +146,8 @@ pub enum Action {
     Rest { instance: InstanceId, rests: bool },
     /// The writes are applied or void everywhere: their space may go.
     Finished { lsns: Vec<Lsn> },
+    /// An instance is down for so long that these many collections are copied to it again when it is back.
+    Marked { instance: InstanceId, collections: usize },
     /// From now on this instance, that lags so much, slows acknowledgements; `None`: they are not slowed any more.
     Slowed { by: Option<InstanceId>, lag_ms: u64 },
 }

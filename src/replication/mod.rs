@@ -29,6 +29,7 @@
 //! | `lag` | how far an instance is behind, in time |
 //! | `hold` | lanes that stand still for a moment |
 //! | `rebuild` | one collection on one instance is copied while it is in use |
+//! | `room` | the log holds no more for who is down for long |
 //! | `slowing` | one that falls behind further and further slows acknowledgements |
 //! | `cancel` | writes that their senders take back |
 //! | `board` | what a reader may know without asking the core |
@@ -65,6 +66,7 @@ mod read;
 pub mod rebuild;
 pub mod recover;
 pub mod results;
+mod room;
 mod run;
 mod schema;
 mod slowing;

@@ -40,6 +40,8 @@ pub struct InstanceView {
     pub divergent: Vec<(String, String)>,
     /// Collections that are brought back there.
     pub rebuilds: Vec<RebuildView>,
+    /// How many of them are marked because it was down for longer than the log could hold what it missed.
+    pub marked: usize,
     /// Lanes that it decides now, of those with something pending.
     pub leads: usize,
 }
@@ -146,6 +148,7 @@ impl Core {
             oldest_pending: None,
             divergent: Vec::new(),
             rebuilds: self.rebuild_views(instance),
+            marked: self.marked_on(instance),
             leads: 0,
         };
         for (key, lane) in &self.lanes {

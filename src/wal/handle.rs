@@ -143,6 +143,16 @@ impl Wal {
         Ok(())
     }
 
+    /// True while three quarters or more of what the log may hold for instances are held.
+    #[must_use]
+    pub fn is_filling(&self) -> bool {
+        let options = &self.shared.options;
+        let unfinished = lock_unpoisoned(&self.shared.ledger).unfinished();
+        let is_near = |held: u64, most: u64| held >= most - most / 4;
+        is_near(unfinished.bytes, options.max_bytes)
+            || is_near(unfinished.memory_bytes, options.max_memory_bytes)
+    }
+
     /// Hands outcomes to the log and gives their running number: [`Committed::Records`](super::Committed::Records)
     /// with at least this number tells that they are durable. Records of one call are committed as a whole, calls
     /// in order; a failed commit is tried again until it succeeds. After [`close`](Self::close) they are lost.

@@ -15,13 +15,14 @@ use crate::deadly::is_poisoned;
 use crate::model::Request;
 
 /// What may tell that a lane diverged.
-const EXPECTED: [&str; 6] = [
+const EXPECTED: [&str; 7] = [
     crate::trouble::SPOILT,
     crate::model::BROKEN_INDEX,
     "the list is gone",
     "withdrawn",
     "another write",
     "goes on refusing",
+    "wal.max_bytes",
 ];
 
 /// Entries in a segment of the log.

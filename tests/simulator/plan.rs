@@ -50,6 +50,8 @@ pub(crate) struct Plan {
     pub(crate) cancel_percent: u8,
     /// Out of a hundred ticks, how many begin to hold a lane.
     pub(crate) hold_percent: u8,
+    /// Out of a hundred ticks, how many find the log nearly full.
+    pub(crate) full_percent: u8,
     /// Out of a hundred requests to a server.
     pub(crate) lost_percent: u8,
     /// Out of a hundred writes, how many no server survives.
@@ -108,6 +110,7 @@ impl Plan {
             async_percent: of(&[0, 0, 40]) as u8,
             cancel_percent: of(&[0, 0, 10, 50]) as u8,
             hold_percent: of(&[0, 0, 20, 60]) as u8,
+            full_percent: of(&[0, 0, 0, 5]) as u8,
             lost_percent: of(&[0, 0, 2, 8]) as u8,
             deadly_percent: of(&[0, 0, 0, 2, 8]) as u8,
             indefinite: of(&[0, 1]) == 1,

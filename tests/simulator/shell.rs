@@ -14,8 +14,14 @@ use crate::world::{Happening, Own, World};
 impl World {
     pub(crate) fn perform_all(&mut self, actions: Vec<Action>) {
         for action in actions {
+            self.trace(|_| format!("  <- {action:?}"));
             self.perform(action);
         }
+    }
+
+    fn marked(&mut self, instance: InstanceId) {
+        assert!(!self.servers[instance.index()].told_up, "{instance:?} is marked, and up");
+        self.count("marked");
     }
 
     fn slowed(&mut self, by: Option<InstanceId>) {
@@ -25,7 +31,6 @@ impl World {
     }
 
     fn perform(&mut self, action: Action) {
-        self.trace(|_| format!("  <- {action:?}"));
         match action {
             Action::Deliver(delivery) => {
                 self.check_delivery(&delivery);
@@ -54,6 +59,7 @@ impl World {
                 assert!(decided.is_some_and(is_poisoned), "{lsn} is withdrawn, and not on disk");
             }
             Action::NotCancelled { .. } => self.count("not cancelled"),
+            Action::Marked { instance, .. } => self.marked(instance),
             Action::Slowed { by, .. } => self.slowed(by),
             Action::Held { hold, position } => self.held(hold, position),
             Action::HoldEnded { hold, why } => self.hold_ended(hold, why),

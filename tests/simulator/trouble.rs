@@ -90,6 +90,14 @@ impl World {
             && facts.suspects.is_empty()
     }
 
+    /// The log holds much, and asks for room. One who is marked may not be the last with what it has.
+    pub(crate) fn sometimes_full(&mut self) {
+        let full = self.plan.full_percent;
+        if !self.healed && self.chance(full) && self.is_whole() {
+            self.feed(Event::LogFilling);
+        }
+    }
+
     /// A collection on a server turns out not to be what it should. What is wrong with it shows as soon as nobody reads it.
     fn spoil_one(&mut self, server: usize) {
         if !self.is_whole() {

@@ -232,6 +232,7 @@ impl World {
             Own::Told => self.told(),
             Own::Tick => {
                 self.feed(Event::Tick);
+                self.sometimes_full();
                 self.sometimes_hold();
                 self.release_records();
                 self.soon(40, Own::Tick);

@@ -91,6 +91,11 @@ fn health(page: &mut Page<'_>, instances: &[InstanceStatus]) -> fmt::Result {
         each(|one| one.rebuilds.len() as u64),
     )?;
     page.gauge(
+        "instance_marked_collections",
+        "Collections of them that the log could not hold enough for while the instance was down",
+        each(|one| one.marked_collections as u64),
+    )?;
+    page.gauge(
         "instance_rebuild_records",
         "Records to be copied to the instance in all of these",
         each(|one| one.rebuilds.iter().map(|rebuild| rebuild.ids).sum()),

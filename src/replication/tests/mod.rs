@@ -11,8 +11,8 @@ mod hold;
 mod levels;
 mod poison;
 mod rebuild;
+mod room;
 mod schema;
-mod slowing;
 
 use super::core::Settings;
 use super::event::{Action, DeliveryOutcome, DownReason, Event, Level, ReadScope, Reply, What};

@@ -1,8 +1,81 @@
-//! An instance that is up and falls behind further and further slows what is acknowledged.
+//! An instance that is down for long is marked before what it misses fills the log; one that only lags slows others.
 
 use super::bench::{A, B, Bench, add};
 use crate::replication::event::{Action, Event};
 use crate::wal::record::Lsn;
+
+fn with_rebuild() -> Bench {
+    let mut bench = Bench::with_collection();
+    bench.core.settings.rebuild = true;
+    bench
+}
+
+/// Writes that one instance has and the other, which is down, misses.
+fn missed(bench: &mut Bench, count: u64) {
+    bench.down(B);
+    for id in 0..count {
+        bench.log(add(&[100 + id]));
+        bench.finish_all(201);
+    }
+}
+
+fn marked(bench: &Bench) -> usize {
+    bench
+        .others
+        .iter()
+        .filter(|action| matches!(action, Action::Marked { instance: B, collections: 1 }))
+        .count()
+}
+
+#[test]
+fn one_that_is_down_while_the_log_fills_is_marked_once_and_holds_it_no_more() {
+    let mut bench = with_rebuild();
+    missed(&mut bench, 20);
+    assert_eq!(bench.core.view().pending, 20, "kept for it");
+    bench.feed(Event::LogFilling);
+    bench.feed(Event::LogFilling);
+    assert_eq!(marked(&bench), 1);
+    assert_eq!(bench.core.view().pending, 20, "a crash now would send it there again");
+    bench.save();
+    let view = bench.core.view();
+    assert_eq!((view.pending, view.instances[1].marked, view.instances[1].rebuilds.len()), (0, 1, 1));
+    bench.feed(Event::LogFilling);
+    assert_eq!(marked(&bench), 1, "it holds nothing any more");
+}
+
+#[test]
+fn who_is_up_or_misses_little_or_is_the_last_source_is_not_marked() {
+    let mut bench = with_rebuild();
+    bench.log(add(&[2]));
+    bench.feed(Event::LogFilling);
+    assert_eq!(marked(&bench), 0, "both are up");
+    bench.finish_all(201);
+
+    missed(&mut bench, 3);
+    bench.down(A);
+    bench.feed(Event::LogFilling);
+    assert_eq!(marked(&bench), 0, "nobody who is up has it");
+
+    let mut bench = with_rebuild();
+    bench.down(A);
+    for id in 0..5 {
+        bench.log(add(&[100 + id]));
+        bench.finish_all(201);
+    }
+    bench.up(A);
+    bench.down(B);
+    bench.log(add(&[200]));
+    bench.feed(Event::LogFilling);
+    assert_eq!(marked(&bench), 0, "what fills the log is kept for the other one");
+}
+
+#[test]
+fn where_nothing_is_rebuilt_nobody_is_marked() {
+    let mut bench = Bench::with_collection();
+    missed(&mut bench, 5);
+    bench.feed(Event::LogFilling);
+    assert_eq!((marked(&bench), bench.core.view().pending), (0, 5));
+}
 
 /// A bench on which B is up and misses a write since the time 0.
 fn lagging() -> Bench {
