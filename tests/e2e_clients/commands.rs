@@ -91,7 +91,7 @@ async fn status_shows_the_running_process() {
     assert!(out.starts_with("1 of 2 instances healthy, log at 4, 3 writes pending"), "{out}");
     let replica = out.lines().find(|line| line.starts_with("replica")).expect("its line");
     let words: Vec<&str> = replica.split_whitespace().collect();
-    assert_eq!(words[..4], ["replica", "refused", "1", "3"], "{out}");
+    assert_eq!(words[..4], ["replica", "down", "1", "3"], "{out}");
     let (code, out, _) = run(&["status", "--json", "--data-dir", &data]);
     let status: Value = serde_json::from_str(&out).expect("JSON");
     assert_eq!((code, &status["unified_wal"]["pending_writes"]), (0, &Value::from(3)));
