@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::epochs::command_at;
+use super::epochs::{command_at, in_time};
 use super::support::api::{Api, id_of, records};
 use super::support::chroma::Chroma;
 use super::support::compare::Comparer;
@@ -179,21 +179,25 @@ async fn await_kept(servers: &[Chroma], ids: &[&str]) {
         let ours = "isochrome_system".to_owned();
         let system = Api { tenant: ours.clone(), database: ours, ..Api::new(&server.url()) };
         let marker = id_of(&system.describe("marker").await.success());
-        loop {
-            let kept = system.post(&marker, "get", &json!({ "ids": ["catalog-0"] })).await.success().json();
-            let text = kept["documents"][0].as_str().unwrap_or("{}");
-            let catalog: Value = serde_json::from_str(text).expect("a catalog");
-            let known = catalog["collections"].as_array().cloned().unwrap_or_default();
-            let mut known: Vec<&str> = known
-                .iter()
-                .filter(|one| !one["here"].is_null())
-                .filter_map(|one| one["id"].as_str())
-                .collect();
-            known.sort_unstable();
-            if known == wanted {
-                break;
+        in_time("the catalog is kept", async {
+            loop {
+                let kept =
+                    system.post(&marker, "get", &json!({ "ids": ["catalog-0"] })).await.success().json();
+                let text = kept["documents"][0].as_str().unwrap_or("{}");
+                let catalog: Value = serde_json::from_str(text).expect("a catalog");
+                let known = catalog["collections"].as_array().cloned().unwrap_or_default();
+                let mut known: Vec<&str> = known
+                    .iter()
+                    .filter(|one| !one["here"].is_null())
+                    .filter_map(|one| one["id"].as_str())
+                    .collect();
+                known.sort_unstable();
+                if known == wanted {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
             }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        })
+        .await;
     }
 }

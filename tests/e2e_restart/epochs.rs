@@ -32,13 +32,24 @@ async fn epochs(api: &Api, server: &Chroma) -> Vec<String> {
 async fn await_told(api: &Api, server: &Chroma, lsn: u64) {
     let system = system(api, server);
     let marker = id_of(&system.describe("marker").await.success());
-    loop {
-        let told = system.post(&marker, "get", &json!({ "ids": ["marker"] })).await.success().json();
-        if told["metadatas"][0]["lsn"].as_u64().is_some_and(|told| told >= lsn) {
-            return;
+    in_time("the marker tells it", async {
+        loop {
+            let told = system.post(&marker, "get", &json!({ "ids": ["marker"] })).await.success().json();
+            if told["metadatas"][0]["lsn"].as_u64().is_some_and(|told| told >= lsn) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    })
+    .await;
+}
+
+/// Fails where something that is to come does not.
+pub(crate) async fn in_time<T>(what: &str, work: impl Future<Output = T>) -> T {
+    let Ok(done) = tokio::time::timeout(SAME_WITHIN, work).await else {
+        panic!("in vain for {SAME_WITHIN:?}: {what}");
+    };
+    done
 }
 
 /// Adds records `from..to`, one a request.
@@ -186,9 +197,12 @@ async fn hold_looks(proxies: &[Proxy], held: Duration) {
         let path = "/databases/isochrome_system/collections".to_owned();
         let before = proxy.faults();
         proxy.rule(Rule { method: "GET", path, times: u32::MAX, fault: Fault::DelayRequest(held) });
-        while proxy.faults() == before {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        in_time("the server is asked", async {
+            while proxy.faults() == before {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await;
     }
 }
 
@@ -209,9 +223,12 @@ async fn what_the_earlier_took_before_it_noticed_stops_both_until_one_is_chosen(
     }
     let mut newer = copied.launch();
     for server in &servers {
-        while epochs(&api, server).await != ["epoch-2"] {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        in_time("the epoch is taken", async {
+            while epochs(&api, server).await != ["epoch-2"] {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await;
     }
     proxies.iter().for_each(Proxy::clear);
     await_fenced(&mut older);
@@ -239,15 +256,18 @@ async fn who_cannot_see_the_epochs_sends_no_writes_after_a_while() {
     add(&api, &docs, 0..5).await;
     hold_looks(&proxies, Duration::from_secs(120)).await;
     let mut n = 5;
-    loop {
-        let answer = api.add(&docs, &records(&[&format!("r{n}")])).await;
-        n += 1;
-        if answer.status == 503 {
-            assert_eq!(answer.header("isochrome-error"), Some("UNDECIDED"));
-            break;
+    in_time("a write is not sent any more", async {
+        loop {
+            let answer = api.add(&docs, &records(&[&format!("r{n}")])).await;
+            n += 1;
+            if answer.status == 503 {
+                assert_eq!(answer.header("isochrome-error"), Some("UNDECIDED"));
+                return;
+            }
+            answer.success();
         }
-        answer.success();
-    }
+    })
+    .await;
     proxies.iter().for_each(Proxy::clear);
     isochrome.await_health(|_, body| body["healthy_instances"] == "2/2" && body["pending_writes"] == 0);
     let wanted: Vec<String> = (0..n).map(|n| format!("r{n}")).collect();
