@@ -10,8 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::json;
 use crate::chroma::error::{ApiError, CHROMA, NOT_FOUND};
 use crate::delivery::duty::Left;
-use crate::gateway::{AppState, Refusal};
-use crate::instances::client::Instance;
+use crate::gateway::{AppState, Code, Refusal};
 use crate::wal::record::duty::Duty;
 
 /// How long an instance may take until it is drained.
@@ -67,28 +66,26 @@ pub(super) async fn act(
         );
         return Refusal::from(ApiError::new(409, CHROMA, words)).into_response();
     }
-    let left = match act {
-        Act::Promote => {
-            replication.prefer(Some(there.id)).await;
-            None
-        }
-        Act::Resume => {
-            replication.assign(there.id, Duty::Serve).await;
-            None
-        }
-        Act::Drain => drain(&app, there).await,
-        Act::Maintenance => {
-            let left = drain(&app, there).await;
-            replication.assign(there.id, Duty::Maintenance).await;
-            left
-        }
+    let holds = match act {
+        Act::Promote => replication.prefer(Some(there.id)).await,
+        Act::Resume => replication.assign(there.id, Duty::Serve).await,
+        Act::Drain | Act::Maintenance => replication.assign(there.id, Duty::Drain).await,
     };
+    if !holds {
+        return later(&name);
+    }
+    let left = if spares { replication.drained(there.id, PATIENCE).await } else { None };
+    if act == Act::Maintenance && !replication.assign(there.id, Duty::Maintenance).await {
+        return later(&name);
+    }
     let duty = replication.duties().await.of(there.id);
     let Left { leads, writes, reads } = left.unwrap_or_default();
     json(200, &Done { instance: name, duty, drained: left.is_none(), leads, writes, reads })
 }
 
-async fn drain(app: &AppState, there: &Instance) -> Option<Left> {
-    app.replication.assign(there.id, Duty::Drain).await;
-    app.replication.drained(there.id, PATIENCE).await
+/// What is wanted is on its way to the log.
+fn later(name: &str) -> Response {
+    let words =
+        format!("What you want of {name} is not on disk yet: the log can't be written; see isochrome status");
+    Refusal::unavailable(Code::LogUnavailable, words).into_response()
 }

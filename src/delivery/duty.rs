@@ -13,6 +13,9 @@ use crate::wal::record::duty::{Duties, Duty};
 /// Pause between looks at what is still under way.
 const LOOK_PAUSE: Duration = Duration::from_millis(20);
 
+/// How long the log may take to make a wish durable.
+const LOG_PATIENCE: Duration = Duration::from_secs(10);
+
 /// What keeps an instance from being drained.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Left {
@@ -38,31 +41,30 @@ impl Replication {
         others.into_iter().any(|other| duties.of(other.instance) == Duty::Serve)
     }
 
-    /// Wants something else of an instance; waits until that is durable and holds.
-    pub async fn assign(&self, instance: InstanceId, duty: Duty) {
+    /// Wants something else of an instance; true when that is durable and holds, false where it takes too long: the log can't
+    /// be written.
+    pub async fn assign(&self, instance: InstanceId, duty: Duty) -> bool {
         let wanted = self.duties().await.with(instance, duty);
-        self.want(wanted).await;
+        self.want(wanted, move |duties| duties.of(instance) == duty).await
     }
 
-    /// Has an instance decide first, or the first of the configuration.
-    pub async fn prefer(&self, preferred: Option<InstanceId>) {
+    /// Has an instance decide first, or the first of the configuration; true as for [`Self::assign`].
+    pub async fn prefer(&self, preferred: Option<InstanceId>) -> bool {
         let mut wanted = self.duties().await;
         wanted.preferred = preferred;
-        self.want(wanted).await;
+        self.want(wanted, move |duties| duties.preferred == preferred).await
     }
 
-    async fn want(&self, wanted: Duties) {
-        self.send(Message::event(Event::Duties { duties: wanted.clone() }));
-        // The process may stop first.
-        while let Some(false) = self
-            .ask({
-                let wanted = wanted.clone();
-                move |core: &Core| *core.duties() == wanted
-            })
-            .await
-        {
+    async fn want(&self, duties: Duties, holds: impl Fn(&Duties) -> bool) -> bool {
+        self.send(Message::event(Event::Duties { duties }));
+        let deadline = Instant::now() + LOG_PATIENCE;
+        while !holds(&self.duties().await) {
+            if Instant::now() >= deadline {
+                return false;
+            }
             sleep(LOOK_PAUSE).await;
         }
+        true
     }
 
     /// Waits until an instance that is to be drained decides nothing, and nothing is under way there that clients wait for;
