@@ -81,6 +81,8 @@ impl State {
         for table in TABLES.iter().filter(|table| **table != "suspect") {
             change.execute(&format!("DELETE FROM {table} WHERE instance = ?1"), [instance.0])?;
         }
+        // The suspicion stays; whose it was is not known any more.
+        change.execute("UPDATE suspect SET instance = 0 WHERE instance = ?1", [instance.0])?;
         // What is copied is named by the number of its target.
         change.execute("DELETE FROM rebuild", [])?;
         change.execute("DELETE FROM instance WHERE number = ?1", [instance.0])?;

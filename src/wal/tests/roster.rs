@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::support::{collection, decision, lane, open, outcome, quiet, try_open};
+use super::support::{answer, collection, decision, lane, open, outcome, quiet, try_open};
 use crate::catalog::change::CatalogChange;
 use crate::chroma::ids::InstanceId;
 use crate::wal::record::duty::{Duties, Duty};
@@ -82,6 +82,18 @@ fn those_behind_one_that_is_removed_move_up_with_all_that_is_known_of_them() {
     assert!(recovered.changes.contains(&real_id(0)) && recovered.changes.contains(&real_id(1)));
     assert_eq!(recovered.duties.of(InstanceId(1)), Duty::Drain);
     assert_eq!(recovered.instances.iter().map(|known| known.name.as_str()).collect::<Vec<_>>(), ["b", "c"]);
+}
+
+#[test]
+fn a_suspicion_of_one_that_is_removed_names_one_that_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let lsn = in_use(dir.path(), &["a", "b", "c"], &[0, 1]);
+    let (instance, answer) = (InstanceId(2), answer(500));
+    let log = open(dir.path());
+    log.note(vec![Record::Suspect { lsn, instance, answer: answer.clone() }]);
+    drop(log);
+    remove(dir.path(), "c").unwrap();
+    assert_eq!(open(dir.path()).recovered.suspects, [(lsn, InstanceId(0), answer)]);
 }
 
 #[test]
