@@ -11,7 +11,7 @@ use super::json;
 use crate::chroma::error::{ApiError, CHROMA, NOT_FOUND};
 use crate::delivery::duty::Left;
 use crate::gateway::{AppState, Code, Refusal};
-use crate::wal::record::duty::Duty;
+use crate::wal::record::duty::{Duty, DutyChange};
 
 /// How long an instance may take until it is drained.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -67,15 +67,15 @@ pub(super) async fn act(
         return Refusal::from(ApiError::new(409, CHROMA, words)).into_response();
     }
     let holds = match act {
-        Act::Promote => replication.prefer(Some(there.id)).await,
-        Act::Resume => replication.assign(there.id, Duty::Serve).await,
-        Act::Drain | Act::Maintenance => replication.assign(there.id, Duty::Drain).await,
+        Act::Promote => replication.want(DutyChange::Preferred(Some(there.id))).await,
+        Act::Resume => replication.want(DutyChange::Duty(there.id, Duty::Serve)).await,
+        Act::Drain | Act::Maintenance => replication.want(DutyChange::Duty(there.id, Duty::Drain)).await,
     };
     if !holds {
         return later(&name);
     }
     let left = if spares { replication.drained(there.id, PATIENCE).await } else { None };
-    if act == Act::Maintenance && !replication.assign(there.id, Duty::Maintenance).await {
+    if act == Act::Maintenance && !replication.want(DutyChange::Duty(there.id, Duty::Maintenance)).await {
         return later(&name);
     }
     let duty = replication.duties().await.of(there.id);

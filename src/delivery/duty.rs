@@ -8,7 +8,7 @@ use super::handle::{Message, Replication};
 use crate::chroma::ids::InstanceId;
 use crate::replication::core::Core;
 use crate::replication::event::Event;
-use crate::wal::record::duty::{Duties, Duty};
+use crate::wal::record::duty::{Duties, Duty, DutyChange};
 
 /// Pause between looks at what is still under way.
 const LOOK_PAUSE: Duration = Duration::from_millis(20);
@@ -41,24 +41,12 @@ impl Replication {
         others.into_iter().any(|other| duties.of(other.instance) == Duty::Serve)
     }
 
-    /// Wants something else of an instance; true when that is durable and holds, false where it takes too long: the log can't
-    /// be written.
-    pub async fn assign(&self, instance: InstanceId, duty: Duty) -> bool {
-        let wanted = self.duties().await.with(instance, duty);
-        self.want(wanted, move |duties| duties.of(instance) == duty).await
-    }
-
-    /// Has an instance decide first, or the first of the configuration; true as for [`Self::assign`].
-    pub async fn prefer(&self, preferred: Option<InstanceId>) -> bool {
-        let mut wanted = self.duties().await;
-        wanted.preferred = preferred;
-        self.want(wanted, move |duties| duties.preferred == preferred).await
-    }
-
-    async fn want(&self, duties: Duties, holds: impl Fn(&Duties) -> bool) -> bool {
-        self.send(Message::event(Event::Duties { duties }));
+    /// Wants something else of the instances; true when that is durable and holds, false where it takes too long: the log
+    /// can't be written.
+    pub async fn want(&self, change: DutyChange) -> bool {
+        self.send(Message::event(Event::Duty { change }));
         let deadline = Instant::now() + LOG_PATIENCE;
-        while !holds(&self.duties().await) {
+        while self.ask(Core::duties_hold).await != Some(true) {
             if Instant::now() >= deadline {
                 return false;
             }

@@ -209,7 +209,7 @@ impl Core {
             Event::Hold { hold, lane, instances, for_ms } => self.hold(hold, lane, instances, for_ms),
             Event::Release { hold } => self.release(hold),
             Event::Discard { lsn } => self.discard(lsn),
-            Event::Duties { duties } => self.want_duties(duties),
+            Event::Duty { change } => self.want_duty(change),
             Event::Note { record } => _ = self.record(record, Later::Nothing),
             Event::StateLost { instance, collection, detail } => self.lacks(instance, collection, detail),
             Event::Distrust { instance, collection, copy, reason } => {

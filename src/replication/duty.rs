@@ -13,12 +13,27 @@ use super::durable::Later;
 use super::event::{Action, DownReason};
 use crate::chroma::ids::InstanceId;
 use crate::wal::record::Record;
-use crate::wal::record::duty::{Duties, Duty};
+use crate::wal::record::duty::{Duties, Duty, DutyChange};
 
 impl Core {
-    /// An operator wants something else.
-    pub(super) fn want_duties(&mut self, duties: Duties) {
+    /// An operator wants something else than what was wanted last, durable or not.
+    pub(super) fn want_duty(&mut self, change: DutyChange) {
+        let duties = self.wanted_duties().unwrap_or(&self.duties).clone().changed(change);
         self.record(Record::Duties(duties.clone()), Later::Duties(duties));
+    }
+
+    /// What is wanted and not durable yet.
+    fn wanted_duties(&self) -> Option<&Duties> {
+        self.later.iter().rev().find_map(|(_, later)| match later {
+            Later::Duties(duties) => Some(duties),
+            _ => None,
+        })
+    }
+
+    /// True where all that operators want holds.
+    #[must_use]
+    pub fn duties_hold(&self) -> bool {
+        self.wanted_duties().is_none()
     }
 
     /// That is durable.

@@ -7,7 +7,7 @@ use super::hold::{HoldId, NotHeld};
 use crate::catalog::change::CatalogChange;
 use crate::chroma::ids::{CollectionId, InstanceId};
 pub use crate::instances::reason::DownReason;
-use crate::wal::record::duty::Duties;
+use crate::wal::record::duty::DutyChange;
 use crate::wal::record::{Answer, EntryHead, Lane, Lsn, Record, RecordKind};
 
 /// Names a delivery while it is under way. Never reused within a process.
@@ -50,8 +50,8 @@ pub enum Event {
     LogFilling,
     /// An operator lets an instance lag until it has caught up: it slows no acknowledgements.
     LetLag { instance: InstanceId },
-    /// What an operator wants of the instances from now on.
-    Duties { duties: Duties },
+    /// An operator wants something else of the instances from now on.
+    Duty { change: DutyChange },
     /// Something that is to be made durable and changes nothing here.
     Note { record: Record },
     /// An instance does not know, in answer to a read, a collection that the catalog says lives there.

@@ -66,9 +66,10 @@ pub(super) struct Poisoned {
 }
 
 impl Trials {
-    /// The instance is proven to be well: what was lost before was not its death.
+    /// The instance is proven to be well: what was lost before was not its death. A trial that is under way all the same
+    /// keeps the instance to itself until its end, for there is one scratch collection.
     pub(super) fn proven(&mut self, next_delivery: u64) {
-        (self.since, self.under_way) = (DeliveryId(next_delivery), None);
+        self.since = DeliveryId(next_delivery);
         self.unanswered.clear();
     }
 }

@@ -4,7 +4,7 @@ use isochrome::chroma::ids::{CollectionId, InstanceId};
 use isochrome::replication::core::Core;
 use isochrome::replication::event::{DownReason, Event};
 use isochrome::replication::view::CoreView;
-use isochrome::wal::record::duty::{Duties, Duty};
+use isochrome::wal::record::duty::{Duty, DutyChange};
 use isochrome::wal::record::{Record, Verdict};
 
 use crate::errands::Task;
@@ -65,12 +65,11 @@ impl World {
 
     /// An operator wants something else of a server, and has some one decide first.
     fn want(&mut self, server: usize, duty: Duty) {
-        let Some(core) = &self.core else { return };
-        let mut duties = core.duties().with(instance(server), duty);
         let first = self.random.usize(..=self.servers.len());
-        duties.preferred = (first < self.servers.len()).then(|| instance(first));
+        let preferred = (first < self.servers.len()).then(|| instance(first));
         self.count("duties");
-        self.feed(Event::Duties { duties });
+        self.feed(Event::Duty { change: DutyChange::Duty(instance(server), duty) });
+        self.feed(Event::Duty { change: DutyChange::Preferred(preferred) });
     }
 
     /// True where every server could be the source of everything that it has.
@@ -275,7 +274,10 @@ impl World {
         self.healed = true;
         self.trace(|_| "HEAL".to_owned());
         self.start_isochrome();
-        self.feed(Event::Duties { duties: Duties::default() });
+        self.feed(Event::Duty { change: DutyChange::Preferred(None) });
+        for server in 0..self.servers.len() {
+            self.feed(Event::Duty { change: DutyChange::Duty(instance(server), Duty::Serve) });
+        }
         for server in 0..self.servers.len() {
             self.returns(server);
             if self.servers[server].writer_dead {

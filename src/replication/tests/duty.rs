@@ -5,11 +5,10 @@ use crate::chroma::ids::InstanceId;
 use crate::replication::core::Core;
 use crate::replication::event::{Action, Event};
 use crate::replication::recover::Recovery;
-use crate::wal::record::duty::{Duties, Duty};
+use crate::wal::record::duty::{Duties, Duty, DutyChange};
 
 fn want(bench: &mut Bench, instance: InstanceId, duty: Duty) {
-    let duties = bench.core.duties().with(instance, duty);
-    bench.feed(Event::Duties { duties });
+    bench.feed(Event::Duty { change: DutyChange::Duty(instance, duty) });
     bench.save();
 }
 
@@ -88,15 +87,25 @@ fn one_in_maintenance_gets_nothing_whatever_it_is_and_all_of_it_afterwards() {
 #[test]
 fn the_one_that_is_promoted_decides_first() {
     let mut bench = Bench::with_collection();
-    let mut duties = Duties::default();
-    duties.preferred = Some(B);
-    bench.feed(Event::Duties { duties });
+    bench.feed(Event::Duty { change: DutyChange::Preferred(Some(B)) });
     bench.save();
     bench.tick_at(20_000);
     assert_eq!(write(&mut bench, 2), B);
     bench.down(B);
     bench.log(add(&[3]));
     assert_eq!(bench.take(A).instance, A, "where it can");
+}
+
+#[test]
+fn what_two_operators_want_at_once_holds_both() {
+    let mut bench = Bench::with_collection();
+    bench.feed(Event::Duty { change: DutyChange::Duty(A, Duty::Drain) });
+    bench.feed(Event::Duty { change: DutyChange::Duty(B, Duty::Maintenance) });
+    assert!(!bench.core.duties_hold());
+    bench.save();
+    assert!(bench.core.duties_hold());
+    let wanted = [A, B].map(|instance| bench.core.duties().of(instance));
+    assert_eq!(wanted, [Duty::Drain, Duty::Maintenance]);
 }
 
 #[test]

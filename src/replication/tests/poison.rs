@@ -124,6 +124,9 @@ fn nothing_else_is_under_way_where_a_suspect_is_tried() {
     let trial = bench.take(B);
     assert!(trial.rehearse && trial.entries == [suspect]);
     assert!(bench.deliveries.is_empty(), "and everything else waits for the trial");
+    bench.feed(Event::InstanceDown { instance: B, reason: DownReason::Hung });
+    bench.up(B);
+    assert!(bench.deliveries.is_empty(), "to its end, whatever is proven meanwhile");
     bench.succeed(&trial, 201);
     bench.save();
     assert!(!bench.take(B).rehearse);

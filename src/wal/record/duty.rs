@@ -18,6 +18,14 @@ pub enum Duty {
     Maintenance,
 }
 
+/// What an operator wants to be different.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DutyChange {
+    Duty(InstanceId, Duty),
+    /// Who decides first; `None` for the order of the configuration.
+    Preferred(Option<InstanceId>),
+}
+
 /// What an operator wants of all of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, SchemaRead, SchemaWrite)]
 pub struct Duties {
@@ -32,6 +40,15 @@ impl Duties {
     #[must_use]
     pub fn of(&self, instance: InstanceId) -> Duty {
         self.duties.get(instance.index()).copied().unwrap_or_default()
+    }
+
+    /// The same after a change.
+    #[must_use]
+    pub fn changed(self, change: DutyChange) -> Self {
+        match change {
+            DutyChange::Duty(instance, duty) => self.with(instance, duty),
+            DutyChange::Preferred(preferred) => Self { preferred, ..self },
+        }
     }
 
     /// The same, with another duty for one of them.
