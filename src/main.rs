@@ -55,15 +55,13 @@ fn run() -> Result<Exit, Exit> {
         Command::TakeOver(args) => {
             ask(&args.location, async |data_dir| cli::takeover::take_over(data_dir, args.yes).await)
         }
-        Command::Release(args) => {
-            ask(&args.location, async |data_dir| cli::release::release(data_dir, &args.instance).await)
-        }
         Command::Add(args) => Ok(cli::roster::add(&data_dir(&args.location)?, &args.instance)),
         Command::Remove(args) => Ok(cli::roster::remove(&data_dir(&args.location)?, &args.instance)),
         Command::Drain(args) => act(&args.instance, "drain", args.force),
         Command::Maintenance(args) => act(&args.instance, "maintenance", args.force),
         Command::Resume(args) => act(args, "resume", false),
         Command::Promote(args) => act(args, "promote", false),
+        Command::Release(args) => act(args, "release", false),
         Command::Jobs(args) => ask(&args.location, async |data_dir| cli::jobs::jobs(data_dir, args).await),
     }
 }

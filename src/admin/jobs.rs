@@ -6,7 +6,7 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use super::{Operators, json, time};
+use super::{Operators, asked, json, time};
 use crate::chroma::error::{ApiError, CHROMA, NOT_FOUND};
 use crate::gateway::{Code, Refusal};
 use crate::repair::jobs::{Job, JobId, NotCancelled, NotStarted, ProgressView};
@@ -99,25 +99,18 @@ pub(super) async fn cancel(
 pub(super) async fn verify(
     State(operators): State<Operators>,
     request: Result<Json<Request>, JsonRejection>,
-) -> Response {
-    let request = match request {
-        Ok(Json(request)) => request,
-        Err(rejection) => return Refusal::from(ApiError::invalid(rejection.body_text())).into_response(),
-    };
+) -> Result<Response, Refusal> {
+    let request = asked::body(request)?;
     if !operators.repair.verify.knows(&request) {
-        let which = request.collection.unwrap_or_default();
-        return Refusal::from(ApiError::collection_not_found(which)).into_response();
+        return Err(ApiError::collection_not_found(request.collection.unwrap_or_default()).into());
     }
-    if !operators.repair.verify.knows_instance(&request) {
-        let words = format!("There is no instance {}", request.from.unwrap_or_default());
-        return Refusal::from(ApiError::invalid(words)).into_response();
+    if let Some(from) = &request.from {
+        asked::in_body(&operators.app.replication, from)?;
     }
     match operators.repair.start_verify(&request).await {
-        Ok(job) => json(202, &JobPage::from(&job)),
-        Err(error @ NotStarted::TooMany) => {
-            Refusal::passing(Code::Overloaded, 429, error.to_string()).into_response()
-        }
-        Err(NotStarted::Store(error)) => unavailable(&error).into_response(),
+        Ok(job) => Ok(json(202, &JobPage::from(&job))),
+        Err(error @ NotStarted::TooMany) => Err(Refusal::passing(Code::Overloaded, 429, error.to_string())),
+        Err(NotStarted::Store(error)) => Err(unavailable(&error)),
     }
 }
 

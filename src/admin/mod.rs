@@ -3,6 +3,7 @@
 //! All of it is served on the socket of the command line, which only the owner of the data directory can open. Where
 //! clients come in everything can be seen, and under `/admin/` nothing changed: nobody there has to say who he is.
 
+mod asked;
 mod cancel;
 mod duty;
 mod health;
@@ -12,7 +13,6 @@ mod mappings;
 mod metrics;
 mod poisoned;
 mod rebuild;
-mod release;
 mod reload;
 pub mod socket;
 pub mod status;
@@ -66,7 +66,6 @@ pub fn router(state: Operators) -> Router {
         .route("/admin/poisoned/{id}/discard", post(poisoned::discard))
         .route("/admin/poisoned/{id}/force", post(poisoned::force))
         .route("/admin/take-over", post(takeover::take_over))
-        .route("/admin/release", post(release::release))
         .route("/admin/{*path}", any(unknown_path))
         .with_state(state)
         .merge(Router::new().route("/metrics", get(metrics::metrics)).with_state(metered))

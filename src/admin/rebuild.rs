@@ -3,10 +3,10 @@
 use axum::Json;
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde::{Deserialize, Serialize};
 
-use super::{Operators, json};
+use super::{Operators, asked, json};
 use crate::chroma::error::{ApiError, CHROMA};
 use crate::gateway::Refusal;
 
@@ -33,15 +33,10 @@ struct Begun {
 pub(super) async fn rebuild(
     State(operators): State<Operators>,
     request: Result<Json<Request>, JsonRejection>,
-) -> Response {
-    let Request { instance, collection } = match request {
-        Ok(Json(request)) => request,
-        Err(rejection) => return Refusal::from(ApiError::invalid(rejection.body_text())).into_response(),
-    };
+) -> Result<Response, Refusal> {
+    let Request { instance, collection } = asked::body(request)?;
     let replication = &operators.app.replication;
-    let Some(target) = replication.instances().iter().find(|there| there.name == instance) else {
-        return Refusal::from(ApiError::invalid(format!("There is no instance {instance}"))).into_response();
-    };
+    let target = asked::in_body(replication, &instance)?;
     let named =
         |name: &str, id: String| collection.as_ref().is_none_or(|wanted| *wanted == name || *wanted == id);
     let wanted: Vec<_> = replication.with_catalog(|catalog| {
@@ -49,14 +44,14 @@ pub(super) async fn rebuild(
         living.filter(|known| named(&known.name, known.id.to_string())).map(|known| known.id).collect()
     });
     if let (Some(collection), true) = (&collection, wanted.is_empty()) {
-        return Refusal::from(ApiError::collection_not_found(collection)).into_response();
+        return Err(ApiError::collection_not_found(collection).into());
     }
     let begun = replication.rebuild(target.id, wanted, REASON).await;
     if begun.is_empty() {
         let words = format!(
             "Nothing can be copied to the instance {instance}: no other instance has it, or it is off (repair.rebuild)"
         );
-        return Refusal::from(ApiError::new(409, CHROMA, words)).into_response();
+        return Err(ApiError::new(409, CHROMA, words).into());
     }
-    json(202, &Begun { collections: begun })
+    Ok(json(202, &Begun { collections: begun }))
 }

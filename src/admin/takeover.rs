@@ -3,10 +3,10 @@
 use axum::Json;
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde::{Deserialize, Serialize};
 
-use super::{Operators, json};
+use super::{Operators, asked, json};
 use crate::chroma::error::{ApiError, CHROMA};
 use crate::gateway::Refusal;
 use crate::repair::takeover::Survey;
@@ -31,15 +31,12 @@ struct Answer {
 pub(super) async fn take_over(
     State(operators): State<Operators>,
     request: Result<Json<Request>, JsonRejection>,
-) -> Response {
-    let Request { confirm } = match request {
-        Ok(Json(request)) => request,
-        Err(rejection) => return Refusal::from(ApiError::invalid(rejection.body_text())).into_response(),
-    };
+) -> Result<Response, Refusal> {
+    let Request { confirm } = asked::body(request)?;
     let replication = &operators.app.replication;
     let survey = Survey::of(replication).await;
     if confirm && let Err(why) = survey.take_over(replication) {
-        return Refusal::from(ApiError::new(409, CHROMA, why.to_string())).into_response();
+        return Err(ApiError::new(409, CHROMA, why.to_string()).into());
     }
-    json(200, &Answer { taken: confirm, survey })
+    Ok(json(200, &Answer { taken: confirm, survey }))
 }

@@ -2,29 +2,15 @@
 
 use std::sync::Arc;
 
-use super::{AdoptArgs, Exit};
+use super::{AdoptArgs, Exit, tell};
 use crate::chroma::ids::InstanceId;
 use crate::config::Config;
 use crate::instances::client::Instance;
 use crate::repair::adopt::{Plan, Wish};
 
 /// Shows what would be adopted, and does it where `--yes` is given and nothing is left open.
-#[expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "the answer to the person who started the command"
-)]
 pub async fn adopt(config: &Config, args: &AdoptArgs) -> Exit {
-    match run(config, args).await {
-        Ok(told) => {
-            println!("{told}");
-            Exit::Well
-        }
-        Err(reason) => {
-            eprintln!("{reason}");
-            Exit::Failed
-        }
-    }
+    tell(run(config, args).await)
 }
 
 #[expect(

@@ -6,32 +6,21 @@ use bytes::Bytes;
 use http::Method;
 use serde_json::Value;
 
-use super::{Exit, JobsArgs, socket, verify, watch};
+use super::{Exit, JobsArgs, socket, tell, verify, watch};
 
 /// Prints all jobs, or one; or ends one.
-#[expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "the answer to the person who started the command"
-)]
 pub async fn jobs(data_dir: &Path, args: &JobsArgs) -> Exit {
     let (method, path) = match args.id {
         Some(id) if args.cancel => (Method::DELETE, format!("/admin/jobs/{id}")),
         Some(id) => (Method::GET, format!("/admin/jobs/{id}")),
         None => (Method::GET, "/admin/jobs".to_owned()),
     };
-    let reply = socket::ask(data_dir, method, &path, Bytes::new()).await;
-    let answer = reply.map_err(|error| error.to_string()).and_then(|reply| socket::read::<Value>(&reply));
-    match answer {
-        Ok(answer) if args.json => println!("{answer:#}"),
-        Ok(answer) if args.id.is_some() => println!("{}", one(&answer)),
-        Ok(answer) => println!("{}", all(&answer)),
-        Err(reason) => {
-            eprintln!("{reason}");
-            return Exit::Failed;
-        }
-    }
-    Exit::Well
+    let answer = socket::answer::<Value>(data_dir, method, &path, Bytes::new()).await;
+    tell(answer.map(|answer| match args.id {
+        _ if args.json => format!("{answer:#}"),
+        Some(_) => one(&answer),
+        None => all(&answer),
+    }))
 }
 
 fn all(answer: &Value) -> String {

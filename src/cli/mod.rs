@@ -9,7 +9,6 @@ pub mod jobs;
 pub mod log;
 pub mod poisoned;
 pub mod rebuild;
-pub mod release;
 mod reload;
 pub mod roster;
 pub mod serve;
@@ -20,6 +19,7 @@ pub mod verify;
 mod watch;
 
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -48,6 +48,25 @@ impl From<Exit> for ExitCode {
             Exit::Failed => 1,
             Exit::Configuration => 64,
         })
+    }
+}
+
+/// Prints what a command has to say, or why it failed.
+#[expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the answer to the person who started the command"
+)]
+fn tell(outcome: Result<impl Display, impl Display>) -> Exit {
+    match outcome {
+        Ok(words) => {
+            println!("{words}");
+            Exit::Well
+        }
+        Err(reason) => {
+            eprintln!("{reason}");
+            Exit::Failed
+        }
     }
 }
 

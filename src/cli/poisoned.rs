@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::Method;
 use serde_json::Value;
 
-use super::{Exit, socket};
+use super::{Exit, socket, tell};
 use crate::chroma::path::segment;
 
 /// Where the running process takes it.
@@ -14,44 +14,30 @@ const PATH: &str = "/admin/poisoned";
 
 /// Prints the withdrawn writes that are kept, as text or as the JSON that it is made from.
 pub async fn list(data_dir: &Path, json: bool) -> Exit {
-    let told = if json { |all: &Value| all.to_string() } else { text };
-    tell(data_dir, Method::GET, PATH, told).await
+    let all = ask(data_dir, Method::GET, PATH).await;
+    tell(all.map(|all| if json { all.to_string() } else { text(&all) }))
 }
 
 /// Gives one up.
 pub async fn discard(data_dir: &Path, id: &str) -> Exit {
     let path = format!("{PATH}/{}/discard", segment(id));
-    let told = |done: &Value| format!("discarded: {} is kept no longer", done["lsn"]);
-    tell(data_dir, Method::POST, &path, told).await
+    let done = ask(data_dir, Method::POST, &path).await;
+    tell(done.map(|done| format!("discarded: {} is kept no longer", done["lsn"])))
 }
 
 /// Sends one again in spite of what happened.
 pub async fn force(data_dir: &Path, id: &str) -> Exit {
     let path = format!("{PATH}/{}/force", segment(id));
-    let told = |done: &Value| {
+    let done = ask(data_dir, Method::POST, &path).await;
+    tell(done.map(|done| {
         let id = done["forced_as"].as_str().unwrap_or_default();
         format!("sent again as a new write; ask GET /transactions/{id} what became of it")
-    };
-    tell(data_dir, Method::POST, &path, told).await
+    }))
 }
 
-#[expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "the answer to the person who started the command"
-)]
-async fn tell(data_dir: &Path, method: Method, path: &str, told: fn(&Value) -> String) -> Exit {
-    let reply = socket::ask(data_dir, method, path, Bytes::new()).await;
-    match reply.map_err(|none| none.to_string()).and_then(|reply| socket::read::<Value>(&reply)) {
-        Ok(answer) => {
-            println!("{}", told(&answer));
-            Exit::Well
-        }
-        Err(reason) => {
-            eprintln!("{reason}");
-            Exit::Failed
-        }
-    }
+/// Asks without a body.
+async fn ask(data_dir: &Path, method: Method, path: &str) -> Result<Value, String> {
+    socket::answer(data_dir, method, path, Bytes::new()).await
 }
 
 /// A line for each.

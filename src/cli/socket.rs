@@ -17,7 +17,7 @@ use crate::instances::client::Reply;
 
 /// Why a command got no answer; its words say what to do.
 #[derive(Debug)]
-pub struct NoAnswer {
+struct NoAnswer {
     socket: PathBuf,
     reason: String,
 }
@@ -30,11 +30,8 @@ impl fmt::Display for NoAnswer {
     }
 }
 
-/// Sends one request to the process that runs on this data directory, and reads the whole answer.
-///
-/// # Errors
-/// [`NoAnswer`] where nobody listens there, or the answer broke off.
-pub async fn ask(data_dir: &Path, method: Method, path: &str, body: Bytes) -> Result<Reply, NoAnswer> {
+/// Sends one request, and reads the whole answer.
+async fn ask(data_dir: &Path, method: Method, path: &str, body: Bytes) -> Result<Reply, NoAnswer> {
     let socket = socket::path(data_dir);
     let asked = exchange(&socket, method, path, body).await;
     asked.map_err(|error| NoAnswer { socket, reason: error.to_string() })
@@ -56,11 +53,22 @@ async fn exchange(
     Ok(Reply { status, body: response.into_body().collect().await?.to_bytes() })
 }
 
-/// An answer as what it says, or the reason in it where it is a refusal.
+/// Asks the process that runs on this data directory, and gives what it says.
 ///
 /// # Errors
-/// The reason, for people.
-pub fn read<T: DeserializeOwned>(reply: &Reply) -> Result<T, String> {
+/// Why there is no such answer, for people.
+pub async fn answer<T: DeserializeOwned>(
+    data_dir: &Path,
+    method: Method,
+    path: &str,
+    body: Bytes,
+) -> Result<T, String> {
+    let reply = ask(data_dir, method, path, body).await;
+    reply.map_err(|none| none.to_string()).and_then(|reply| read(&reply))
+}
+
+/// An answer as what it says, or the reason in it where it is a refusal.
+fn read<T: DeserializeOwned>(reply: &Reply) -> Result<T, String> {
     if reply.is_success() {
         return serde_json::from_slice(&reply.body)
             .map_err(|error| format!("The answer can't be read: {error}."));

@@ -5,37 +5,20 @@ use std::path::Path;
 use bytes::Bytes;
 use http::Method;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
-use super::{Exit, socket};
+use super::{Exit, socket, tell};
 
 /// Prints the status as text, or as the JSON that it is made from.
-#[expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "the answer to the person who started the command"
-)]
 pub async fn status(data_dir: &Path, json: bool) -> Exit {
-    let reply = match socket::ask(data_dir, Method::GET, "/status", Bytes::new()).await {
-        Ok(reply) => reply,
-        Err(no_answer) => {
-            eprintln!("{no_answer}");
-            return Exit::Failed;
+    let status = socket::answer::<Box<RawValue>>(data_dir, Method::GET, "/status", Bytes::new()).await;
+    tell(status.map(|status| {
+        if json {
+            status.get().to_owned()
+        } else {
+            text(&serde_json::from_str(status.get()).unwrap_or_default())
         }
-    };
-    if json {
-        println!("{}", String::from_utf8_lossy(&reply.body));
-        return Exit::Well;
-    }
-    match socket::read::<Value>(&reply) {
-        Ok(value) => {
-            println!("{}", text(&value));
-            Exit::Well
-        }
-        Err(reason) => {
-            eprintln!("{reason}");
-            Exit::Failed
-        }
-    }
+    }))
 }
 
 /// The figures that one looks for first, a line each.

@@ -6,27 +6,13 @@ use bytes::Bytes;
 use http::Method;
 use serde_json::{Value, json};
 
-use super::{Exit, socket};
+use super::{Exit, socket, tell};
 
 /// Shows what the instances hold that this log does not, and chooses it where `confirm` says so.
-#[expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "the answer to the person who started the command"
-)]
 pub async fn take_over(data_dir: &Path, confirm: bool) -> Exit {
     let body = Bytes::from(json!({ "confirm": confirm }).to_string());
-    let reply = socket::ask(data_dir, Method::POST, "/admin/take-over", body).await;
-    match reply.map_err(|none| none.to_string()).and_then(|reply| socket::read::<Value>(&reply)) {
-        Ok(answer) => {
-            println!("{}", text(&answer));
-            Exit::Well
-        }
-        Err(reason) => {
-            eprintln!("{reason}");
-            Exit::Failed
-        }
-    }
+    let answer = socket::answer(data_dir, Method::POST, "/admin/take-over", body).await;
+    tell(answer.map(|answer| text(&answer)))
 }
 
 fn text(answer: &Value) -> String {

@@ -36,8 +36,7 @@ pub async fn verify(data_dir: &Path, args: &VerifyArgs) -> Exit {
 async fn compared(data_dir: &Path, args: &VerifyArgs) -> Result<(Report, Value), String> {
     let request = json!({ "collection": args.collection, "repair": args.repair, "from": args.from });
     let request = Bytes::from(request.to_string());
-    let reply = socket::ask(data_dir, Method::POST, "/admin/verify", request).await;
-    let job: Value = socket::read(&reply.map_err(|error| error.to_string())?)?;
+    let job: Value = socket::answer(data_dir, Method::POST, "/admin/verify", request).await?;
     let job = watch::job(data_dir, job["id"].as_i64().unwrap_or_default()).await?;
     if job["state"] != "done" {
         let (state, why) = (job["state"].as_str().unwrap_or("?"), job["summary"].as_str().unwrap_or(""));

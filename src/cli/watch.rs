@@ -26,15 +26,15 @@ pub async fn job(data_dir: &Path, id: i64) -> Result<Value, String> {
     let mut shown = Shown { live: stderr().is_terminal(), last: None, width: 0 };
     let path = format!("/admin/jobs/{id}");
     loop {
-        let look = socket::ask(data_dir, Method::GET, &path, Bytes::new());
-        let looked = tokio::select! {
-            looked = look => looked.map_err(|error| error.to_string()),
+        let look = socket::answer(data_dir, Method::GET, &path, Bytes::new());
+        let looked: Result<Value, String> = tokio::select! {
+            looked = look => looked,
             _ = tokio::signal::ctrl_c() => {
                 shown.clear();
                 return Err(format!("The job goes on: `isochrome jobs {id}` shows it, with --cancel it ends."));
             }
         };
-        let job: Value = looked.and_then(|reply| socket::read(&reply)).inspect_err(|_| shown.clear())?;
+        let job = looked.inspect_err(|_| shown.clear())?;
         if job["ended_at"].is_string() {
             shown.clear();
             return Ok(job);

@@ -143,6 +143,12 @@ impl Replication {
         &self.shared.instances
     }
 
+    /// The instance of this name.
+    #[must_use]
+    pub fn instance_named(&self, name: &str) -> Option<&Arc<Instance>> {
+        self.instances().iter().find(|instance| instance.name == name)
+    }
+
     /// The epochs of this process.
     #[must_use]
     pub fn fence(&self) -> &Fence {

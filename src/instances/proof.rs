@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use uuid::Uuid;
+
 use super::client::Instance;
 use super::fence::Fence;
 use super::health::Report;
 use super::heartbeat::heartbeat;
 use super::marker::{self, Found, Marker, MarkerError};
 use super::reason::DownReason;
-use super::system;
+use super::system::{self, System};
 
 /// Canary writes that were given up may be executed late, so that the marker falls back by as many.
 const MARKER_SLACK: u64 = 2;
@@ -85,12 +87,9 @@ pub async fn prove(
     identity: &mut Identity,
     report: &(dyn Fn(Report) + Send + Sync),
 ) -> Result<(), Unfit> {
-    heartbeat(instance).await?;
-    let failed = |error: MarkerError| Unfit::from_error(&error);
     let fence = Arc::clone(&identity.fence);
-    let began = Instant::now();
-    let system = system::read(instance).await.map_err(failed)?;
-    let collection = match marker::read_in(instance, &system).await.map_err(failed)? {
+    let (look, found) = Look::at(instance).await?;
+    let collection = match found {
         Found::Marker(found, collection) => {
             check(instance, identity, &found)?;
             fence.judge_marker(instance, &found)?;
@@ -106,7 +105,7 @@ pub async fn prove(
         }
         Found::Empty => {
             fence.check()?;
-            marker::prepare(instance).await.map_err(failed)?
+            marker::prepare(instance).await.map_err(|error| Unfit::from_error(&error))?
         }
         Found::Unfinished(_) if identity.joined => {
             return Err(Unfit::lost("its marker's record is gone: it lost state".to_owned()));
@@ -116,19 +115,52 @@ pub async fn prove(
             return Err(Unfit::foreign(&what));
         }
     };
-    fence.hold(instance, &system, began).await?;
-    let marker = fence.sign(instance, identity.counter + 1);
-    marker::write(instance, collection, &marker).await.map_err(failed)?;
+    let marker = look.sign(instance, &fence, collection, identity.counter + 1).await?;
     // The canary write may have taken longer than a look is good for.
-    if !fence.look(instance).await? {
-        return Err(Unfit::hung("another epoch appeared there"));
-    }
+    look_again(instance, &fence).await?;
     identity.counter = marker.counter;
     if !std::mem::replace(&mut identity.joined, true) {
         report(Report::Joined);
     }
     report(Report::Marked(marker.counter));
     Ok(())
+}
+
+/// What stood on an instance before our marker is written.
+pub(super) struct Look {
+    began: Instant,
+    system: System,
+}
+
+impl Look {
+    /// Looks, after an answered heartbeat.
+    pub(super) async fn at(instance: &Instance) -> Result<(Self, Found), Unfit> {
+        heartbeat(instance).await?;
+        let failed = |error: MarkerError| Unfit::from_error(&error);
+        let began = Instant::now();
+        let system = system::read(instance).await.map_err(failed)?;
+        let found = marker::read_in(instance, &system).await.map_err(failed)?;
+        Ok((Self { began, system }, found))
+    }
+
+    /// Holds our epoch there, and writes our marker with this counter.
+    pub(super) async fn sign(
+        &self,
+        instance: &Instance,
+        fence: &Fence,
+        collection: Uuid,
+        counter: u64,
+    ) -> Result<Marker, Unfit> {
+        fence.hold(instance, &self.system, self.began).await?;
+        let marker = fence.sign(instance, counter);
+        marker::write(instance, collection, &marker).await.map_err(|error| Unfit::from_error(&error))?;
+        Ok(marker)
+    }
+}
+
+/// Whether the epochs there are as they were, after something that may have taken longer than a look is good for.
+pub(super) async fn look_again(instance: &Instance, fence: &Fence) -> Result<(), Unfit> {
+    if fence.look(instance).await? { Ok(()) } else { Err(Unfit::hung("another epoch appeared there")) }
 }
 
 fn check(instance: &Instance, identity: &Identity, found: &Marker) -> Result<(), Unfit> {

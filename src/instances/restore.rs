@@ -1,7 +1,6 @@
 //! An instance that lost its state is made fit to be filled again: our marker, no collections, the databases of the catalog.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::Bytes;
 use http::Method;
@@ -9,10 +8,8 @@ use serde::Deserialize;
 
 use super::client::Instance;
 use super::health::Report;
-use super::heartbeat::heartbeat;
 use super::marker::{self, Found, MarkerError};
-use super::proof::{Identity, Unfit, belongs_to_us};
-use super::system;
+use super::proof::{Identity, Look, Unfit, belongs_to_us, look_again};
 use crate::catalog::{Catalog, DEFAULT_DATABASE, DEFAULT_TENANT};
 use crate::chroma::{path, requests};
 
@@ -69,12 +66,10 @@ pub(super) async fn restore(
     report: &(dyn Fn(Report) + Send + Sync),
     tenants: &[Tenant],
 ) -> Result<(), Unfit> {
-    heartbeat(instance).await?;
     let failed = |error: MarkerError| Unfit::from_error(&error);
     let fence = Arc::clone(&identity.fence);
-    let began = Instant::now();
-    let system = system::read(instance).await.map_err(failed)?;
-    let counter = match marker::read_in(instance, &system).await.map_err(failed)? {
+    let (look, found) = Look::at(instance).await?;
+    let counter = match found {
         Found::Marker(found, _) => {
             belongs_to_us(instance, identity, &found)?;
             fence.judge_marker(instance, &found)?;
@@ -85,18 +80,13 @@ pub(super) async fn restore(
     };
     fence.check()?;
     let collection = marker::prepare(instance).await.map_err(failed)?;
-    fence.hold(instance, &system, began).await?;
-    let marker = fence.sign(instance, counter + 1);
     // One queue for all writes: what was sent before and is not answered comes before the answer to this, or never.
-    marker::write(instance, collection, &marker).await.map_err(failed)?;
+    let marker = look.sign(instance, &fence, collection, counter + 1).await?;
     for tenant in tenants {
         empty(instance, tenant).await.map_err(failed)?;
         fill(instance, tenant).await.map_err(failed)?;
     }
-    // It may have taken longer than a look is good for.
-    if !fence.look(instance).await? {
-        return Err(Unfit::hung("another epoch appeared there"));
-    }
+    look_again(instance, &fence).await?;
     (identity.counter, identity.joined) = (marker.counter, true);
     report(Report::Joined);
     report(Report::Marked(marker.counter));

@@ -128,3 +128,26 @@ async fn operators_change_things_on_the_private_socket_only() {
     cluster.isochrome.terminate(crate::cluster::PATIENCE);
     assert!(!socket.exists());
 }
+
+#[tokio::test]
+async fn an_instance_that_is_not_there_is_no_page_in_a_path_and_a_mistake_in_a_body() {
+    let cluster = Cluster::shared();
+    let data = cluster.isochrome.data();
+    let data = data.to_str().expect("a path");
+    let ask = async |path: &str, body: Option<Value>| {
+        let answer = cluster.isochrome.on_socket(Method::POST, path, body.as_ref()).await;
+        (answer.status, answer.json()["message"].clone())
+    };
+    let unknown = Value::from("There is no instance nobody");
+    for act in ["drain", "release"] {
+        let path = format!("/admin/instances/nobody/{act}");
+        assert_eq!(ask(&path, None).await, (404, unknown.clone()), "{act}");
+    }
+    assert_eq!(ask("/admin/rebuild", Some(json!({ "instance": "nobody" }))).await, (400, unknown.clone()));
+    assert_eq!(ask("/admin/verify", Some(json!({ "from": "nobody" }))).await, (400, unknown));
+    let (code, out, err) = run(&["release", "nobody", "--data-dir", data]);
+    assert_eq!((code, out.as_str(), err.trim_end()), (1, "", "There is no instance nobody"));
+    let (code, out, err) = run(&["release", "replica", "--data-dir", data]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert!(out.starts_with("replica may fall behind: no acknowledgement waits for it"), "{out}");
+}

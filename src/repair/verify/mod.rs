@@ -106,13 +106,6 @@ impl Verify {
         request.is_everything() || !self.collections(request).is_empty()
     }
 
-    /// True where a request names no instance, or one that there is.
-    #[must_use]
-    pub fn knows_instance(&self, request: &Request) -> bool {
-        let mut names = self.replication.instances().iter().map(|instance| &instance.name);
-        request.from.as_ref().is_none_or(|from| names.any(|name| name == from))
-    }
-
     fn collections(&self, request: &Request) -> Vec<Collection> {
         self.replication.with_catalog(|catalog| chosen(catalog, request))
     }
