@@ -52,6 +52,9 @@ fn run() -> Result<Exit, Exit> {
         Command::Rebuild(args) => {
             ask(&args.location, async |data_dir| cli::rebuild::rebuild(data_dir, args).await)
         }
+        Command::UpgradeChroma(args) => {
+            ask(&args.location, async |data_dir| cli::upgrade::upgrade(data_dir, args).await)
+        }
         Command::TakeOver(args) => {
             ask(&args.location, async |data_dir| cli::takeover::take_over(data_dir, args.yes).await)
         }

@@ -19,7 +19,7 @@ struct Jobs<'a> {
 
 /// A job with times as people read them.
 #[derive(Serialize)]
-struct JobPage<'a> {
+pub(super) struct JobPage<'a> {
     id: JobId,
     /// What it does, such as `verify`.
     kind: &'a str,
@@ -107,10 +107,15 @@ pub(super) async fn verify(
     if let Some(from) = &request.from {
         asked::in_body(&operators.app.replication, from)?;
     }
-    match operators.repair.start_verify(&request).await {
-        Ok(job) => Ok(json(202, &JobPage::from(&job))),
-        Err(error @ NotStarted::TooMany) => Err(Refusal::passing(Code::Overloaded, 429, error.to_string())),
-        Err(NotStarted::Store(error)) => Err(unavailable(&error)),
+    let job = operators.repair.start_verify(&request).await.map_err(not_started)?;
+    Ok(json(202, &JobPage::from(&job)))
+}
+
+/// Why there is no job.
+pub(super) fn not_started(why: NotStarted) -> Refusal {
+    match why {
+        NotStarted::TooMany => Refusal::passing(Code::Overloaded, 429, why.to_string()),
+        NotStarted::Store(error) => unavailable(&error),
     }
 }
 

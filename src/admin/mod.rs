@@ -19,6 +19,7 @@ pub mod status;
 mod takeover;
 mod time;
 mod transactions;
+mod upgrade;
 
 use std::sync::Arc;
 
@@ -61,6 +62,7 @@ pub fn router(state: Operators) -> Router {
         .route("/admin/jobs/{id}", get(jobs::show).delete(jobs::cancel))
         .route("/admin/verify", post(jobs::verify))
         .route("/admin/rebuild", post(rebuild::rebuild))
+        .route("/admin/upgrade-chroma", post(upgrade::upgrade))
         .route("/admin/instances/{name}/{act}", post(duty::act))
         .route("/admin/poisoned", get(poisoned::list))
         .route("/admin/poisoned/{id}/discard", post(poisoned::discard))

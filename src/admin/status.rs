@@ -135,6 +135,8 @@ impl From<Report> for VerifyStatus {
 pub struct InstanceStatus {
     pub name: String,
     pub address: String,
+    /// What its server runs, where it is managed: the version of Chroma, or the executable where that is not known.
+    pub chroma: Option<String>,
     pub healthy: bool,
     /// `up`, `checking`, or why it is down: `refused`, `hung`, `cannot write`, `lost state`,
     /// `not ours`, `fenced`, `handing over`.
@@ -204,6 +206,7 @@ impl Status {
             moves: Vec::new(),
             slowed_by: None,
         });
+        let chroma = executables(operators).await;
         let oldest = view.instances.iter().filter_map(|view| view.oldest_pending).collect();
         let accepted_ms = app.replication.accepted_ms(oldest).await;
         let instances: Vec<_> = app
@@ -214,7 +217,8 @@ impl Status {
                 let view = view.instances.iter().find(|view| view.instance == instance.id)?;
                 let oldest_ms = view.oldest_pending.and_then(|lsn| accepted_ms.get(&lsn));
                 let lag_ms = oldest_ms.map_or(0, |accepted_ms| time::age_ms(*accepted_ms));
-                Some(InstanceStatus::of(app, instance, view, lag_ms))
+                let chroma = chroma.get(&instance.name).cloned();
+                Some(InstanceStatus { chroma, ..InstanceStatus::of(app, instance, view, lag_ms) })
             })
             .collect();
         Self {
@@ -259,6 +263,7 @@ impl InstanceStatus {
         Self {
             name: instance.name.clone(),
             address: instance.authority.clone(),
+            chroma: None,
             healthy: view.state == "up",
             state: view.state,
             duty: view.duty,
@@ -286,6 +291,18 @@ impl InstanceStatus {
             marked_collections: view.marked,
         }
     }
+}
+
+/// What the managed servers run, by their names.
+async fn executables(operators: &Operators) -> BTreeMap<String, String> {
+    let operators = operators.clone();
+    let look = move || {
+        let instances = operators.app.replication.instances().iter();
+        let run =
+            |name: &String| Some((name.clone(), operators.repair.upgrade.executable(name)?.to_string()));
+        instances.filter_map(|instance| run(&instance.name)).collect()
+    };
+    tokio::task::spawn_blocking(look).await.unwrap_or_default()
 }
 
 /// What an instance does, in a word.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::upgrade::UpgradeArgs;
 use crate::catalog::DEFAULT_TENANT;
 use crate::config::{self, Flags};
 
@@ -101,6 +102,15 @@ pub enum Command {
     /// Have an instance decide first, instead of the first one of the configuration
     #[command(after_help = PRECEDENCE)]
     Promote(InstanceArgs),
+
+    /// Have the servers that Isochrome starts itself run another version of Chroma, while clients read and write
+    ///
+    /// One after the other: drained, stopped, started by the new version on its files, caught up, compared, in use. The
+    /// first one serves for a while before the one that decides follows; should one not come back well, it goes back to
+    /// what it had, and is filled from the others. For other servers it shows the steps. Ctrl-C leaves the upgrade
+    /// running; `isochrome jobs ID --cancel` takes it back.
+    #[command(after_help = PRECEDENCE)]
+    UpgradeChroma(UpgradeArgs),
 
     /// Show long work of the running process: what runs, how far it is, what came out
     #[command(after_help = PRECEDENCE)]

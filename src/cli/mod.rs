@@ -15,6 +15,7 @@ pub mod serve;
 mod socket;
 pub mod status;
 pub mod takeover;
+pub mod upgrade;
 pub mod verify;
 mod watch;
 
@@ -29,6 +30,8 @@ pub use args::{
     PoisonedIdArgs, RebuildArgs, RosterArgs, ServeArgs, ServerArgs, SpareArgs, StatusArgs, TakeOverArgs,
     VerifyArgs,
 };
+
+pub use upgrade::UpgradeArgs;
 
 /// How the process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -87,7 +87,9 @@ async fn serve_instances(
     let rebuilds = Rebuilds::open(&config.data_dir, chunk_size).map_err(|error| error.to_string())?;
     let running = ready.run(settings(config, instances.len()), config.health.interval, rebuilds);
     let app = Gateway::new(running.replication.clone(), config);
-    let repair = Repair::start(&config.data_dir, running.replication.clone(), config.verify.every).await;
+    let control = managed.map(ManagedServers::control);
+    let repair =
+        Repair::start(&config.data_dir, running.replication.clone(), control, config.verify.every).await;
     let state = Operators { app, repair: repair.map_err(|error| error.to_string())? };
     let reloading = tokio::spawn(reloading.run(config.clone(), state.clone()));
     let admin_listener = admin::socket::bind(&config.data_dir)?;

@@ -82,6 +82,8 @@ pub fn progress(job: &Value) -> String {
             let percent = (done.min(total) * 100).checked_div(total).unwrap_or(100);
             format!("{state} {percent:>3} %, {done} of {total} {unit}")
         }
+        // Nothing is counted yet.
+        None if done == 0 => state.to_owned(),
         None => format!("{state}, {done} {unit}"),
     };
     if let Some(rate) = progress["rate_per_s"].as_f64().filter(|rate| *rate > 0.0) {

@@ -119,7 +119,8 @@ sections! {
 
     /// The Chroma servers that we start ourselves where no instance is configured.
     "managed." ManagedConfig {
-        /// The Chroma executable.
+        /// The Chroma executable. For a server that `isochrome upgrade-chroma` has upgraded, the one that it chose counts
+        /// instead.
         command: Option<PathBuf> = "command", path_or("`DATA/venv/bin/chroma`, else `chroma` on the path");
         /// How long a server may take to its first heartbeat.
         start_timeout: Duration = "start_timeout_ms", millis(60_000, &(1_000..=600_000));

@@ -27,7 +27,28 @@ pub struct Left {
     pub reads: u32,
 }
 
+/// What work on one instance after the other must know beforehand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outlook {
+    /// Who decides first now.
+    pub preferred: InstanceId,
+    /// An instance that lost its state is filled again.
+    pub rebuilds: bool,
+    /// Three quarters of what the log may hold for instances are held.
+    pub log_fills: bool,
+}
+
 impl Replication {
+    /// What is to be known before one instance after the other is worked on; `None` while this process stops.
+    pub async fn outlook(&self) -> Option<Outlook> {
+        let log_fills = self.log_fills();
+        self.ask(move |core: &Core| {
+            let (preferred, rebuilds) = core.outlook();
+            Outlook { preferred, rebuilds, log_fills }
+        })
+        .await
+    }
+
     /// What an operator wants of the instances now.
     pub async fn duties(&self) -> Duties {
         self.ask(|core: &Core| core.duties().clone()).await.unwrap_or_default()

@@ -235,6 +235,12 @@ impl Replication {
         self.shared.wal.stats()
     }
 
+    /// True while three quarters or more of what the log may hold for instances are held.
+    #[must_use]
+    pub fn log_fills(&self) -> bool {
+        self.shared.wal.is_filling()
+    }
+
     /// How many records of the log shared a commit.
     #[must_use]
     pub fn log_groups(&self) -> HistogramView {

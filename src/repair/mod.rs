@@ -6,12 +6,14 @@
 //! | `jobs` | long work with an id, progress, a result, and an end |
 //! | `verify` | compares every record of every collection on all instances, while writes go on |
 //! | `adopt` | a data directory for servers that hold data already |
+//! | `upgrade` | another version of Chroma for managed servers, one after the other |
 //! | `takeover` | what an operator should know before this log is chosen against another |
 
 pub mod adopt;
 pub mod jobs;
 mod store;
 pub mod takeover;
+pub mod upgrade;
 pub mod verify;
 
 use std::path::Path;
@@ -22,8 +24,10 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use crate::delivery::handle::Replication;
-use jobs::{Job, Jobs, NotStarted};
+use crate::instances::managed::Control;
+use jobs::{Job, Jobs, NotStarted, Work};
 pub use store::{Store, StoreError};
+use upgrade::{NotUpgraded, Upgrade, UpgradeWork};
 use verify::report::Report;
 use verify::{Verify, VerifyWork};
 
@@ -31,33 +35,40 @@ use verify::{Verify, VerifyWork};
 pub struct Repair {
     pub jobs: Jobs,
     pub verify: Arc<Verify>,
+    pub upgrade: Arc<Upgrade>,
     every: watch::Sender<Duration>,
     schedules: [AbortHandle; 2],
 }
 
 impl Repair {
     /// Opens `jobs.db`, begins again what was interrupted, and compares each time when `every` is over; zero: never.
+    /// `managed` is for the servers that are ours, where they are.
     ///
     /// # Errors
     /// [`StoreError`] where the file can't be used.
     pub async fn start(
         dir: &Path,
         replication: Replication,
+        managed: Option<Control>,
         every: Duration,
     ) -> Result<Arc<Self>, StoreError> {
-        let dir = dir.to_owned();
-        let opened = tokio::task::spawn_blocking(move || Store::open(&dir)).await;
+        let place = dir.to_owned();
+        let opened = tokio::task::spawn_blocking(move || Store::open(&place)).await;
         let store = Arc::new(opened.unwrap_or_else(|_| Err(StoreError::stopping()))?);
         let rebuilds = replication.clone();
         let known = Jobs::new(Arc::clone(&store), Vec::new());
-        let verify = Arc::new(Verify::new(replication, last_report(&known).await?));
-        let jobs = Jobs::new(store, vec![Arc::new(VerifyWork(Arc::clone(&verify)))]);
+        let verify = Arc::new(Verify::new(replication.clone(), last_report(&known).await?));
+        let upgrade = Upgrade::new(replication, Arc::clone(&verify), Arc::clone(&store), managed, dir);
+        let upgrade = Arc::new(upgrade);
+        let kinds: Vec<Arc<dyn Work>> =
+            vec![Arc::new(VerifyWork(Arc::clone(&verify))), Arc::new(UpgradeWork(Arc::clone(&upgrade)))];
+        let jobs = Jobs::new(store, kinds);
         jobs.resume().await?;
         let (every, changes) = watch::channel(every);
         let by_time = tokio::spawn(verify::run_by_schedule(jobs.clone(), changes));
         let after_rebuilds = tokio::spawn(verify::run_after_rebuilds(jobs.clone(), rebuilds));
         let schedules = [by_time.abort_handle(), after_rebuilds.abort_handle()];
-        Ok(Arc::new(Self { jobs, verify, every, schedules }))
+        Ok(Arc::new(Self { jobs, verify, upgrade, every, schedules }))
     }
 
     /// Takes another pause between comparisons.
@@ -71,6 +82,14 @@ impl Repair {
     /// [`NotStarted`] tells why there will be none.
     pub async fn start_verify(&self, request: &verify::Request) -> Result<Job, NotStarted> {
         self.jobs.start(verify::KIND, serde_json::to_value(request).unwrap_or_default()).await
+    }
+
+    /// Asks for an upgrade of the managed servers.
+    ///
+    /// # Errors
+    /// [`NotUpgraded`] tells why there will be none.
+    pub async fn start_upgrade(&self, request: &upgrade::Request) -> Result<Job, NotUpgraded> {
+        self.upgrade.start(&self.jobs, request).await
     }
 
     /// Gives up what runs, for the next start to begin again.

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode};
 
-use super::jobs;
+use super::{jobs, upgrade};
 
 /// The tables, by the version of the file that brought them. A version that was released is never changed: what is new
 /// is another step at the end.
-const STEPS: &[&str] = &[jobs::SCHEMA];
+const STEPS: &[&str] = &[jobs::SCHEMA, upgrade::SCHEMA];
 
 /// Why the file can't be used.
 #[derive(Debug, thiserror::Error)]

@@ -63,6 +63,12 @@ impl Core {
         &self.duties
     }
 
+    /// Who decides first now, and whether an instance that lost its state is filled again.
+    #[must_use]
+    pub fn outlook(&self) -> (InstanceId, bool) {
+        (self.preferred(), self.settings.rebuild)
+    }
+
     /// True while an instance decides and answers like any other.
     pub(super) fn serves(&self, instance: InstanceId) -> bool {
         self.is_up(instance) && self.duties.of(instance) == Duty::Serve

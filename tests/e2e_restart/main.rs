@@ -14,3 +14,4 @@ mod space;
 mod stop;
 #[path = "../support/mod.rs"]
 mod support;
+mod upgrade;

@@ -1,5 +1,6 @@
 //! Isochrome with two servers of its own: they are found again, restarted, and caught up.
 
+use std::path::Path;
 use std::time::Duration;
 
 use isochrome::instances::processes;
@@ -12,31 +13,35 @@ use super::support::places;
 use super::support::process::{End, Signal};
 
 /// Isochrome with its servers; ends them when it is dropped.
-struct Managed(Isochrome);
+pub struct Managed(pub Isochrome);
 
 impl Managed {
     fn start() -> Self {
-        let command = places::chroma();
+        Self::with(&places::chroma())
+    }
+
+    /// With servers that this executable starts.
+    pub fn with(command: &Path) -> Self {
         let command = command.to_str().expect("a path");
         let mut managed = Self(Setup::default().variable("ISOCHROME_MANAGED_COMMAND", command).launch());
         managed.await_both();
         managed
     }
 
-    fn await_both(&mut self) {
+    pub fn await_both(&mut self) {
         self.0.await_health(|_, body| body["healthy_instances"] == "2/2");
     }
 
-    fn record(&self, name: &str) -> Value {
+    pub fn record(&self, name: &str) -> Value {
         let file = self.0.data().join("instances").join(name).join("server.json");
         serde_json::from_slice(&std::fs::read(file).expect("its record")).expect("JSON")
     }
 
-    fn pid(&self, name: &str) -> u64 {
+    pub fn pid(&self, name: &str) -> u64 {
         self.record(name)["launched"]["process"]["pid"].as_u64().expect("a pid")
     }
 
-    fn comparer(&self) -> Comparer {
+    pub fn comparer(&self) -> Comparer {
         let url = |name: &str| format!("http://127.0.0.1:{}", self.record(name)["port"]);
         Comparer::new(&[("a", url("a")), ("b", url("b"))])
     }
@@ -55,7 +60,7 @@ impl Drop for Managed {
     }
 }
 
-fn signal(pid: u64, signal: Signal) {
+pub fn signal(pid: u64, signal: Signal) {
     let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
     // It may have ended by itself.
     let _ = rustix::process::kill_process(pid.expect("a pid"), signal);
@@ -74,7 +79,7 @@ async fn add(api: &Api, docs: &str, ids: std::ops::Range<u32>) {
     }
 }
 
-const WITHIN: Duration = Duration::from_secs(60);
+pub const WITHIN: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn servers_that_survived_a_kill_9_are_found_again_with_their_data() {

@@ -5,6 +5,8 @@
 //! The caller holds the data directory's lock: two supervisors of one directory would fight.
 
 mod backoff;
+mod chosen;
+mod control;
 mod executable;
 mod heartbeat;
 mod log_file;
@@ -22,8 +24,10 @@ use tokio::task::JoinSet;
 
 use crate::config::{InstanceUrl, ManagedConfig};
 
+pub use chosen::Chosen;
+pub use control::Control;
 use record::Record;
-use supervisor::Supervisor;
+use supervisor::{Supervisor, Wish};
 
 /// The names of the managed servers, the preferred one first.
 pub const NAMES: [&str; 2] = ["a", "b"];
@@ -84,6 +88,8 @@ pub enum ServerState {
         /// How long until then.
         pause: Duration,
     },
+    /// Does not run, as wished, until it is to run again.
+    Resting,
     /// Stopped as asked, for good.
     Stopped,
 }
@@ -104,7 +110,7 @@ pub struct ManagedServer {
 #[derive(Debug)]
 pub struct ManagedServers {
     servers: Vec<ManagedServer>,
-    stop: watch::Sender<Option<Duration>>,
+    control: Control,
     supervisors: JoinSet<()>,
 }
 
@@ -112,25 +118,38 @@ impl ManagedServers {
     /// Finds what is needed and sets one supervisor to work for each server; needs a tokio runtime.
     /// Returns before the servers answer: see [`ManagedServers::first_starts`].
     pub fn start(config: &ManagedConfig, data_dir: &Path) -> Result<Self, ManagedError> {
+        let prepared = prepare(data_dir)?;
         let search_path = std::env::var("PATH").ok();
-        let command = executable::find(config.command.as_deref(), data_dir, search_path.as_deref())?;
-        let (stop, stop_requests) = watch::channel(None);
-        let mut this = Self { servers: Vec::new(), stop, supervisors: JoinSet::new() };
-        for (name, record, directory) in prepare(data_dir)? {
+        let found = executable::find(config.command.as_deref(), data_dir, search_path.as_deref());
+        // Where each server has a chosen one, no other is needed.
+        let all_chosen = prepared.iter().all(|(_, record, _)| record.chosen.is_some());
+        let default = if all_chosen { found.ok() } else { Some(found?) };
+        let (mut servers, mut controlled, mut supervisors) = (Vec::new(), Vec::new(), JoinSet::new());
+        for (name, record, directory) in prepared {
+            if let Some(chosen) = &record.chosen {
+                let command = chosen.command.display();
+                tracing::info!(instance = name, %command, "isochrome upgrade-chroma chose its executable, which counts \
+                    instead of managed.command");
+            }
             let (state, states) = watch::channel(ServerState::Starting);
-            this.servers.push(ManagedServer { name, url: InstanceUrl::loopback(record.port), state: states });
-            let supervisor = Supervisor {
+            let (wish, wishes) = watch::channel(Wish::Run(record.chosen.clone()));
+            servers.push(ManagedServer {
                 name,
-                directory,
-                command: command.clone(),
-                start_timeout: config.start_timeout,
-                record,
-                state,
-                stop: stop_requests.clone(),
-            };
-            this.supervisors.spawn(supervisor.run());
+                url: InstanceUrl::loopback(record.port),
+                state: states.clone(),
+            });
+            controlled.push(control::Server { name, directory: directory.clone(), wish, state: states });
+            let (default, start_timeout) = (default.clone(), config.start_timeout);
+            let supervisor =
+                Supervisor { name, directory, default, start_timeout, record, state, wish: wishes };
+            supervisors.spawn(supervisor.run());
         }
-        Ok(this)
+        Ok(Self { servers, control: Control::new(controlled, default), supervisors })
+    }
+
+    /// Stops, changes and starts them one by one.
+    pub fn control(&self) -> Control {
+        self.control.clone()
     }
 
     /// The servers, the preferred one first.
@@ -156,7 +175,7 @@ impl ManagedServers {
 
     /// Asks all servers to end, and ends those that have not after `grace`.
     pub async fn stop(mut self, grace: Duration) {
-        self.stop.send_replace(Some(grace));
+        self.control.end(grace);
         while self.supervisors.join_next().await.is_some() {}
     }
 }

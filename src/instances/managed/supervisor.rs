@@ -1,7 +1,8 @@
-//! Keeps one server running: start or adopt it, watch it, start it again, stop it.
+//! Keeps one server running: start or adopt it, watch it, start it again; rest and change its executable when that is
+//! wished; stop it.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -12,6 +13,7 @@ use crate::instances::processes;
 
 use super::ServerState;
 use super::backoff::Backoff;
+use super::chosen::Chosen;
 use super::heartbeat;
 use super::log_file::LogFile;
 use super::process::{Launched, ServerProcess};
@@ -30,12 +32,33 @@ pub(super) struct Supervisor {
     pub(super) name: &'static str,
     /// Canonical; holds the record, the log, and Chroma's own directory.
     pub(super) directory: PathBuf,
-    pub(super) command: PathBuf,
+    /// The executable where none is chosen.
+    pub(super) default: Option<PathBuf>,
     pub(super) start_timeout: Duration,
     pub(super) record: Record,
     pub(super) state: watch::Sender<ServerState>,
-    /// Once it holds a grace, the server is stopped.
-    pub(super) stop: watch::Receiver<Option<Duration>>,
+    pub(super) wish: watch::Receiver<Wish>,
+}
+
+/// What is wanted of a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Wish {
+    /// It runs, by this executable; `None`: by the one of the configuration.
+    Run(Option<Chosen>),
+    /// It does not run until something else is wished. It is killed after this time.
+    Rest(Duration),
+    /// It is stopped for good, and killed after this time.
+    End(Duration),
+}
+
+impl Wish {
+    /// How long the server that runs may take to end.
+    fn grace(&self) -> Duration {
+        match self {
+            Self::Run(_) => REPLACE_GRACE,
+            Self::Rest(grace) | Self::End(grace) => *grace,
+        }
+    }
 }
 
 /// A server that runs, and whether it is a survivor.
@@ -45,41 +68,64 @@ struct Running {
 }
 
 impl Supervisor {
-    /// Runs until told to stop.
+    /// Runs until told to end.
     pub(super) async fn run(mut self) {
         let mut backoff = Backoff::new();
         loop {
+            let wish = self.wish.borrow_and_update().clone();
+            let chosen = match wish {
+                Wish::End(_) => break,
+                Wish::Rest(_) => {
+                    self.publish(ServerState::Resting);
+                    other_wish(&mut self.wish, &wish).await;
+                    continue;
+                }
+                Wish::Run(ref chosen) => chosen.clone(),
+            };
             let began = Instant::now();
-            let Err(reason) = self.one_life().await else { break };
+            let Err(reason) = self.one_life(chosen, &wish).await else { continue };
             let pause = backoff.after(began.elapsed());
             tracing::warn!(instance = self.name, %reason, ?pause, "managed server is not running");
             self.publish(ServerState::Restarting { reason, pause });
-            if let Ok(_grace) = tokio::time::timeout(pause, stop_requested(&mut self.stop)).await {
-                break;
-            }
+            // Where something else is wished meanwhile, there is nothing to wait for.
+            _ = tokio::time::timeout(pause, other_wish(&mut self.wish, &wish)).await;
         }
         tracing::info!(instance = self.name, "managed server is stopped");
         self.publish(ServerState::Stopped);
     }
 
-    /// From a start to an end. `Ok` when the end was asked for, otherwise the reason.
-    async fn one_life(&mut self) -> Result<(), String> {
+    /// From a start to an end. `Ok` when something else was wished, otherwise the reason.
+    async fn one_life(&mut self, chosen: Option<Chosen>, wish: &Wish) -> Result<(), String> {
         self.publish(ServerState::Starting);
+        let command = self.command(chosen)?;
         let mut running = match self.adopt().await {
             Some(process) => Running { process, adopted: true },
-            None => Running { process: self.start().await?, adopted: false },
+            None => Running { process: self.start(&command).await?, adopted: false },
         };
-        let mut stop = self.stop.clone();
+        let mut wishes = self.wish.clone();
         let ended = tokio::select! {
-            reason = self.watch(&mut running) => Err(reason),
-            grace = stop_requested(&mut stop) => Ok(grace),
+            reason = self.watch(&mut running, &command) => Err(reason),
+            () = other_wish(&mut wishes, wish) => Ok(()),
         };
-        let grace = *ended.as_ref().unwrap_or(&REPLACE_GRACE);
+        let grace = if ended.is_ok() { wishes.borrow().grace() } else { REPLACE_GRACE };
         let how = running.process.stop(grace).await;
         tracing::info!(instance = self.name, %how, "managed server has ended");
         self.record.launched = None;
         self.keep_record().map_err(|error| error.to_string())?;
-        ended.map(|_| ())
+        ended
+    }
+
+    /// The executable to start. A choice is on disk when this gives it: from then on no other one opens the files.
+    fn command(&mut self, chosen: Option<Chosen>) -> Result<PathBuf, String> {
+        if self.record.chosen != chosen {
+            self.record.choose(chosen);
+            self.keep_record().map_err(|error| error.to_string())?;
+        }
+        match (&self.record.chosen, &self.default) {
+            (Some(chosen), _) => Ok(chosen.command.clone()),
+            (None, Some(default)) => Ok(default.clone()),
+            (None, None) => Err("there is no Chroma executable; set managed.command".to_owned()),
+        }
     }
 
     /// The server that outlived an earlier Isochrome, if it is well; one that is not is stopped.
@@ -98,7 +144,7 @@ impl Supervisor {
     }
 
     /// Starts the server, unless somebody else has its directory or its port.
-    async fn start(&mut self) -> Result<ServerProcess, String> {
+    async fn start(&mut self, command: &Path) -> Result<ServerProcess, String> {
         let data = self.directory.join("chroma");
         let looked_at = data.clone();
         if let Some(Some(holder)) = blocking(move || processes::who_opens(&looked_at)).await {
@@ -111,35 +157,43 @@ impl Supervisor {
                 record::file(&self.directory).display()
             ));
         }
+        if self.record.chosen.is_some() && !command.exists() {
+            return Err(format!(
+                "{} is gone, the executable that the last upgrade chose for its files; install that version there again",
+                command.display()
+            ));
+        }
         let launched = Launched::new();
         self.record.launched = Some(launched.clone());
         self.keep_record().map_err(|error| error.to_string())?;
         let process = self
-            .spawn(&data, &launched)
-            .map_err(|error| format!("cannot start {}: {error}", self.command.display()))?;
+            .spawn(command, &data, &launched)
+            .map_err(|error| format!("cannot start {}: {error}", command.display()))?;
         self.record.launched = Some(launched.with(&process));
         self.keep_record().map_err(|error| error.to_string())?;
         Ok(process)
     }
 
-    fn spawn(&self, data: &std::path::Path, launched: &Launched) -> io::Result<ServerProcess> {
+    fn spawn(&self, command: &Path, data: &Path, launched: &Launched) -> io::Result<ServerProcess> {
         let log = LogFile::new(&self.directory);
         log.bound()?;
         let port = self.record.port.to_string();
         let data = data.to_string_lossy();
         let arguments = ["run", "--path", &data, "--host", "127.0.0.1", "--port", &port].map(str::to_owned);
-        ServerProcess::start(&self.command, &arguments, &self.directory, &log.open()?, launched)
+        ServerProcess::start(command, &arguments, &self.directory, &log.open()?, launched)
     }
 
     /// Watches it come up and live, and gives the reason why it cannot go on.
-    async fn watch(&self, running: &mut Running) -> String {
+    async fn watch(&self, running: &mut Running, command: &Path) -> String {
         if !running.adopted
-            && let Err(reason) = self.wait_for_heartbeat(&mut running.process).await
+            && let Err(reason) = self.wait_for_heartbeat(&mut running.process, command).await
         {
             return reason;
         }
         let (pid, adopted) = (running.process.pid(), running.adopted);
-        tracing::info!(instance = self.name, pid, adopted, "managed server is running");
+        let chosen = self.record.chosen.is_some();
+        let command = command.display();
+        tracing::info!(instance = self.name, pid, adopted, %command, chosen, "managed server is running");
         self.publish(ServerState::Running { pid, adopted });
         loop {
             match tokio::time::timeout(LOG_CHECK, running.process.ended()).await {
@@ -149,7 +203,7 @@ impl Supervisor {
         }
     }
 
-    async fn wait_for_heartbeat(&self, process: &mut ServerProcess) -> Result<(), String> {
+    async fn wait_for_heartbeat(&self, process: &mut ServerProcess, command: &Path) -> Result<(), String> {
         let deadline = Instant::now() + self.start_timeout;
         let url = self.url();
         while !heartbeat::answers(&url, HEARTBEAT_TIMEOUT).await {
@@ -167,7 +221,7 @@ impl Supervisor {
                  if {} is a script, let it end with exec",
                 self.record.port,
                 process.pid(),
-                self.command.display()
+                command.display()
             )),
             _ => Ok(()),
         }
@@ -206,12 +260,10 @@ impl Supervisor {
     }
 }
 
-/// The grace of the request to stop, once there is one. The sender lives as long as the task.
-async fn stop_requested(stop: &mut watch::Receiver<Option<Duration>>) -> Duration {
-    let grace = stop.wait_for(Option::is_some).await.map(|grace| *grace);
-    match grace {
-        Ok(grace) => grace.unwrap_or_default(),
-        Err(_) => std::future::pending().await,
+/// Waits until something else is wished. The sender lives as long as the task.
+async fn other_wish(wishes: &mut watch::Receiver<Wish>, wish: &Wish) {
+    if wishes.wait_for(|now| now != wish).await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 

@@ -85,6 +85,26 @@ pub struct Outcome {
 /// The way of a job to its end. The error tells people why it failed. Dropped where the job is cancelled.
 pub type WorkFuture = Pin<Box<dyn Future<Output = Result<Outcome, String>> + Send>>;
 
+/// How a job ended, and what is told of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct End {
+    pub state: JobState,
+    pub summary: Option<String>,
+    pub result: Value,
+}
+
+impl From<Result<Outcome, String>> for End {
+    fn from(ended: Result<Outcome, String>) -> Self {
+        match ended {
+            Ok(Outcome { summary, result }) => Self { state: JobState::Done, summary: Some(summary), result },
+            Err(why) => Self { state: JobState::Failed, summary: Some(why), result: Value::Null },
+        }
+    }
+}
+
+/// The way of a cancelled job to its end.
+pub type EndFuture = Pin<Box<dyn Future<Output = End> + Send>>;
+
 /// A kind of job.
 pub trait Work: Send + Sync + 'static {
     /// The name of the kind.
@@ -92,4 +112,12 @@ pub trait Work: Send + Sync + 'static {
 
     /// Does what was asked for, telling how far it is. May be begun again after any interruption.
     fn run(&self, request: Value, progress: Arc<Progress>) -> WorkFuture;
+
+    /// Brings what was cancelled, after it was dropped wherever it was, to a state that is worth something. It may end in
+    /// another way than cancelled.
+    fn cancelled(&self, request: Value, progress: Arc<Progress>) -> EndFuture {
+        _ = (request, progress);
+        let end = End { state: JobState::Cancelled, summary: None, result: Value::Null };
+        Box::pin(std::future::ready(end))
+    }
 }

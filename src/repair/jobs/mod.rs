@@ -8,7 +8,7 @@ mod progress;
 mod runner;
 mod table;
 
-pub use job::{Job, JobId, JobState, Outcome, Work, WorkFuture};
+pub use job::{End, EndFuture, Job, JobId, JobState, Outcome, Work, WorkFuture};
 pub use progress::{Progress, ProgressView};
 pub(super) use runner::now_ms;
 pub use runner::{Jobs, NotCancelled, NotStarted};

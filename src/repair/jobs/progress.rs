@@ -48,6 +48,11 @@ impl Progress {
         self.with(|state| state.phase = phase.into());
     }
 
+    /// Another part of the work begins, which is counted by itself.
+    pub fn anew(&self, phase: impl Into<String>) {
+        self.with(|state| *state = State { phase: phase.into(), ..State::default() });
+    }
+
     /// There is more to do.
     pub fn expect(&self, more: u64) {
         self.with(|state| {

@@ -9,7 +9,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
-use super::job::{Job, JobId, JobState, Outcome, Work};
+use super::job::{End, Job, JobId, JobState, Work};
 use super::progress::Progress;
 use super::table;
 use crate::repair::store::{Store, StoreError};
@@ -155,7 +155,7 @@ impl Jobs {
         self.stored(move |conn| table::last_created_ms(conn, kind)).await
     }
 
-    /// Ends a job that is not over.
+    /// Ends a job that is not over, and returns when it has ended.
     ///
     /// # Errors
     /// [`NotCancelled`] tells why it goes on, or went on to its end.
@@ -210,17 +210,15 @@ impl Jobs {
             work.run(job.request.clone(), Arc::clone(&progress)).await
         };
         let ended = tokio::select! {
-            ended = doing => Some(ended),
+            ended = doing => Some(End::from(ended)),
             _ = cancelled.wait_for(|cancelled| *cancelled) => None,
         };
+        let ended = match ended {
+            Some(ended) => ended,
+            None => work.cancelled(job.request.clone(), Arc::clone(&progress)).await,
+        };
         job.progress = Some(progress.view());
-        match ended {
-            Some(Ok(Outcome { summary, result })) => {
-                (job.state, job.summary, job.result) = (JobState::Done, Some(summary), result);
-            }
-            Some(Err(why)) => job.fail(why),
-            None => job.state = JobState::Cancelled,
-        }
+        (job.state, job.summary, job.result) = (ended.state, ended.summary, ended.result);
         let id = job.id;
         self.note_end(job).await;
         self.open().remove(&id);

@@ -85,13 +85,16 @@ impl Request {
 pub struct Verify {
     replication: Replication,
     last: Mutex<Option<Report>>,
+    /// Held by the one that runs: two would wait for each other's readings.
+    turn: tokio::sync::Mutex<()>,
 }
 
 impl Verify {
     /// A comparison of these instances; `last` is what the last one of everything said.
     #[must_use]
     pub fn new(replication: Replication, last: Option<Report>) -> Self {
-        Self { replication, last: Mutex::new(last.map(Report::without_details)) }
+        let last = Mutex::new(last.map(Report::without_details));
+        Self { replication, last, turn: tokio::sync::Mutex::default() }
     }
 
     /// What the last comparison of everything said, without collections and differences.
@@ -110,7 +113,24 @@ impl Verify {
         self.replication.with_catalog(|catalog| chosen(catalog, request))
     }
 
-    async fn compare(&self, request: &Request, progress: &Progress) -> Report {
+    /// Compares what is meant; the last comparison of everything is remembered.
+    pub(super) async fn compare(&self, request: &Request, progress: &Progress) -> Report {
+        let _turn = self.turn.lock().await;
+        let report = self.compare_now(request, progress).await;
+        let summary = report.summary();
+        match report.verdict {
+            Verdict::Same => tracing::info!(summary, "the instances were compared"),
+            Verdict::Incomplete => tracing::warn!(summary, "the instances could not all be compared"),
+            Verdict::Different => tracing::error!(summary, "the instances differed; see `isochrome jobs`"),
+        }
+        if report.of.is_none() {
+            let last = Some(report.clone().without_details());
+            *self.last.lock().unwrap_or_else(PoisonError::into_inner) = last;
+        }
+        report
+    }
+
+    async fn compare_now(&self, request: &Request, progress: &Progress) -> Report {
         let (mut up, absent) = self.instances().await;
         if let Some(from) = &request.from {
             // Without it nobody is mended; the others are compared all the same.
@@ -195,16 +215,7 @@ impl Verify {
         let request: Request = serde_json::from_value(request).map_err(|error| error.to_string())?;
         let report = self.compare(&request, &progress).await;
         let summary = report.summary();
-        match report.verdict {
-            Verdict::Same => tracing::info!(summary, "the instances were compared"),
-            Verdict::Incomplete => tracing::warn!(summary, "the instances could not all be compared"),
-            Verdict::Different => tracing::error!(summary, "the instances differed; see `isochrome jobs`"),
-        }
         let result = serde_json::to_value(&report).map_err(|error| error.to_string())?;
-        if report.of.is_none() {
-            let last = Some(report.without_details());
-            *self.last.lock().unwrap_or_else(PoisonError::into_inner) = last;
-        }
         Ok(Outcome { summary, result })
     }
 }

@@ -1,7 +1,7 @@
 use serde_json::json;
 use tokio::sync::Semaphore;
 
-use super::super::job::WorkFuture;
+use super::super::job::{EndFuture, Outcome, WorkFuture};
 use super::*;
 
 /// Work that goes on as often as it is let.
@@ -26,6 +26,20 @@ impl Work for Stepwise {
                 return Err("told to".to_owned());
             }
             Ok(Outcome { summary: "well".to_owned(), result: json!({ "of": request }) })
+        })
+    }
+
+    fn cancelled(&self, request: Value, _progress: Arc<Progress>) -> EndFuture {
+        let (steps, begun) = (Arc::clone(&self.steps), Arc::clone(&self.begun));
+        Box::pin(async move {
+            let summary = if request["tidy"] == true {
+                begun.add_permits(1);
+                steps.acquire().await.unwrap().forget();
+                Some("tidied".to_owned())
+            } else {
+                None
+            };
+            End { state: JobState::Cancelled, summary, result: Value::Null }
         })
     }
 }
@@ -105,6 +119,21 @@ async fn a_job_is_cancelled_while_it_runs_and_while_it_waits() {
     let third = world.jobs.start("stepwise", json!({})).await.unwrap().id;
     assert_eq!(world.ended(third).await.state, JobState::Done);
     assert!(matches!(world.jobs.cancel(third).await, Err(NotCancelled::Over)));
+}
+
+#[tokio::test]
+async fn a_job_that_is_cancelled_ends_when_it_has_tidied_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::over(dir.path());
+    let id = world.jobs.start("stepwise", json!({ "tidy": true })).await.unwrap().id;
+    world.begun().await;
+    let jobs = world.jobs.clone();
+    let cancelling = tokio::spawn(async move { jobs.cancel(id).await });
+    world.begun().await;
+    assert_eq!(world.jobs.get(id).await.unwrap().unwrap().state, JobState::Running);
+    world.steps.add_permits(1);
+    let job = cancelling.await.unwrap().unwrap();
+    assert_eq!((job.state, job.summary.as_deref()), (JobState::Cancelled, Some("tidied")));
 }
 
 #[tokio::test]
