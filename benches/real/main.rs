@@ -1,6 +1,6 @@
 //! What Isochrome does for its users, measured against real Chroma servers, side by side in one run.
 //!
-//!     cargo bench --bench real [-- passing reads kept writes visibility failover queue]
+//!     cargo bench --bench real [-- passing reads kept writes visibility failover queue rebuild]
 //!
 //! Instead of `writes`, single loads of that table can be named: `single-1`, `single-32`, `single-128`, `batch-100`,
 //! `hot`, `collections`, `wrong`, `drain`.
@@ -17,6 +17,8 @@
 //! | `ISOCHROME_BENCH_READ_ROUND_MS` | milliseconds of one round of one column there | 700 |
 //! | `ISOCHROME_BENCH_QUEUE_MIB` | bodies queued for the table of the queue | 64 |
 //! | `ISOCHROME_BENCH_QUEUE_LANES`, `_RECORDS`, `_DRAIN_S` | its collections, records of a write, seconds of draining | 1, 1, 5 |
+//! | `ISOCHROME_BENCH_REBUILD_RECORDS` | records of the collection that is copied again | 20000 |
+//! | `ISOCHROME_BENCH_REBUILD_BASE_S` | seconds of load before that | 20 |
 //! | `ISOCHROME_BENCH_SUBJECTS` | subjects, with commas | all that a table has |
 #![allow(clippy::expect_used, clippy::print_stdout, reason = "a measurement prints, or stops loudly")]
 
@@ -31,6 +33,7 @@ mod proxy;
 mod queue;
 mod rate;
 mod reads;
+mod rebuild;
 mod subject;
 mod table;
 mod upstream;
@@ -73,6 +76,9 @@ async fn main() {
     }
     if wanted("queue") {
         queue::measure().await;
+    }
+    if wanted("rebuild") {
+        rebuild::measure().await;
     }
 }
 

@@ -59,6 +59,11 @@ impl Work {
         self.job("add", label, format!(r#"{{"ids":[{ids}],"embeddings":[{embeddings}]}}"#))
     }
 
+    /// An add with this body.
+    pub fn adds(&self, body: String) -> Job {
+        self.job("add", String::new(), body)
+    }
+
     /// An upsert of a record that others write too.
     pub fn upsert(&self, id: u64, number: u64) -> Job {
         let embedding = &self.embeddings[(number % DIFFERENT_EMBEDDINGS) as usize];
@@ -97,6 +102,7 @@ impl Work {
     }
 }
 
-fn random_embedding() -> Vec<u8> {
+/// As Chroma takes it in base64: numbers of 32 bits, little-endian.
+pub fn random_embedding() -> Vec<u8> {
     (0..DIMENSION).flat_map(|_| (fastrand::f32() - 0.5).to_le_bytes()).collect()
 }
