@@ -81,7 +81,7 @@ pub(super) fn ended_well(outcome: &DeliveryOutcome) -> bool {
             | DeliveryOutcome::Rejected { .. }
             | DeliveryOutcome::Ids(_)
             | DeliveryOutcome::Listed { .. }
-            | DeliveryOutcome::Chunk { .. }
+            | DeliveryOutcome::Chunk(_)
             | DeliveryOutcome::Digest(_)
     )
 }

@@ -291,10 +291,11 @@ pub enum Errand {
     List,
     /// On the target: make the empty copy, under a name of ours.
     Create,
-    /// On a source: read the next chunk of records, if any are left.
-    Fetch,
-    /// On the target: add the chunk that was read.
-    Put { records: u64 },
+    /// On a source: read the next chunk of records, if any are left: the first that is not copied, or the one after a chunk
+    /// that is being put.
+    Fetch { after: Option<u64> },
+    /// On the target: add a chunk that was read.
+    Put { place: u64, records: u64 },
     /// On the target: give the copy the name and the metadata of the list.
     Name,
     /// On a source or the target: read what must be the same on both.
@@ -303,6 +304,16 @@ pub enum Errand {
     Bury,
     /// On the target: delete all that belongs to a dropped collection.
     Clear,
+}
+
+/// A chunk of a rebuild's list whose records were read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Chunk {
+    /// Its place in the list.
+    pub place: u64,
+    pub records: u64,
+    /// Ids from it on that are not copied yet, with its own; 0 where there is no such chunk.
+    pub left: u64,
 }
 
 /// How a delivery ended.
@@ -320,8 +331,8 @@ pub enum DeliveryOutcome {
     NotExecuted { detail: String, refused: bool },
     /// The ids of a collection are stored: its name, and how many there are.
     Listed { name: String, ids: u64 },
-    /// A chunk of so many records was read, and `left` ids, with those of the chunk, are not copied yet.
-    Chunk { records: u64, left: u64 },
+    /// A chunk was read, or none is left.
+    Chunk(Chunk),
     /// A digest of a collection's description and ids.
     Digest(u128),
     /// What was stored for a rebuild is gone.

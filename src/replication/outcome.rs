@@ -66,7 +66,7 @@ impl Core {
             DeliveryOutcome::Doubt { detail, answer } => self.in_doubt(ended, detail, answer),
             DeliveryOutcome::BrokenCopy { detail } => self.broken_copy(&ended, detail),
             DeliveryOutcome::Listed { .. }
-            | DeliveryOutcome::Chunk { .. }
+            | DeliveryOutcome::Chunk(_)
             | DeliveryOutcome::Digest(_)
             | DeliveryOutcome::TaskGone { .. } => {}
         }

@@ -62,7 +62,7 @@ impl Core {
         let kind = match what {
             What::Records { kind, .. } => *kind,
             What::DeleteIds { .. } => RecordKind::Delete,
-            What::Rebuild { errand: Errand::Put { records }, .. } => {
+            What::Rebuild { errand: Errand::Put { records, .. }, .. } => {
                 return self.instances[instance.index()].paces[RecordKind::Add as usize]
                     .expected_ms(*records);
             }

@@ -11,7 +11,8 @@
 //! | `Waiting` | the old collection to be put away, and its turn among the rebuilds |
 //! | `Listing` | a source to read the ids from |
 //! | `Saving` | a step to be durable |
-//! | `Creating`, `Copying`, `Putting`, `Naming` | these errands |
+//! | `Creating`, `Copying`, `Naming` | these errands |
+//! | `Putting` | a chunk to be added; the next one is read meanwhile |
 //! | `Following` | the entries after the list, sent as to any instance |
 //! | `Comparing` | a reading from a source and one from the target, at one position |
 //! | `Burying` | the old collection to be deleted |
@@ -27,7 +28,7 @@ use std::collections::BTreeSet;
 
 use super::core::Core;
 use super::durable::Later;
-use super::event::{Errand, What};
+use super::event::{Chunk, Errand, What};
 use super::lane::LaneState;
 use super::step::Step;
 use crate::catalog::change::CatalogChange;
@@ -66,12 +67,14 @@ pub struct Rebuild {
     /// How many ids were listed, and how many of them are left to be copied.
     pub ids: u64,
     pub left: u64,
-    /// Records in the chunk that is being put.
-    pub chunk: u64,
+    /// What is being put, and what was read meanwhile to be put next.
+    pub chunk: Chunk,
+    pub ahead: Option<Chunk>,
     /// Whom the next reading is to be taken from.
     pub source: Option<InstanceId>,
-    /// The ids, or a chunk, are being read.
+    /// The ids, or a chunk, are being read; of a chunk, after which one it comes where that is being put.
     pub reading: bool,
+    pub after: Option<u64>,
     /// The position of the comparison, and what the source has there.
     pub digest: Option<(Lsn, Option<u128>)>,
     /// When it began in this run.
@@ -89,9 +92,11 @@ impl Rebuild {
             name: String::new(),
             ids: 0,
             left: 0,
-            chunk: 0,
+            chunk: Chunk::default(),
+            ahead: None,
             source: None,
             reading: false,
+            after: None,
             digest: None,
             since_ms: now_ms,
             left_at_first: None,
@@ -236,7 +241,14 @@ impl Core {
             Phase::Listing | Phase::Copying => self.find_source(key, target),
             Phase::Creating | Phase::Naming if !self.name_is_free(key, id, target) => {}
             Phase::Creating => return errand(Errand::Create),
-            Phase::Putting => return errand(Errand::Put { records: rebuild.chunk }),
+            Phase::Putting => {
+                let Chunk { place, records, .. } = rebuild.chunk;
+                let put = errand(Errand::Put { place, records });
+                if rebuild.ahead.is_none() && !rebuild.reading {
+                    self.find_source(key, target);
+                }
+                return put;
+            }
             Phase::Naming => return errand(Errand::Name),
             Phase::Following if lane.is_behind(target, lane.decided) => return None,
             Phase::Following | Phase::Comparing if at.applied_durable != at.applied => self.hurry(),
@@ -300,7 +312,7 @@ impl Core {
     fn go_to(&mut self, key: &Lane, target: InstanceId, phase: Phase) {
         if let Some(rebuild) = self.rebuild_of(key, target) {
             (rebuild.phase, rebuild.source) = (phase, None);
-            (rebuild.reading, rebuild.digest) = (false, None);
+            (rebuild.reading, rebuild.ahead, rebuild.digest) = (false, None, None);
         }
         self.dirty.insert(key.clone());
     }

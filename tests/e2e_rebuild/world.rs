@@ -79,6 +79,16 @@ impl World {
         self.await_instance(instance, "rebuilt", whole).await;
     }
 
+    /// Waits until an instance has all that was written, and nothing to be rebuilt. Without that the servers may be the same
+    /// because none of them has anything yet.
+    pub async fn await_settled(&self, instance: usize) {
+        let settled = |found: &Value| {
+            let has_all = found["state"] == "up" && found["pending_writes"] == 0;
+            has_all && found["divergent"] == json!([]) && found["rebuilds"] == json!([])
+        };
+        self.await_instance(instance, "settled", settled).await;
+    }
+
     /// Waits until a rebuild on an instance has copied something, and not everything.
     pub async fn await_middle(&self, instance: usize) {
         let middle = |found: &Value| {

@@ -161,7 +161,7 @@ impl World {
         let doubt = || Err(DeliveryOutcome::Doubt { detail: "lost".to_owned(), answer: None });
         let next = match (end, stage) {
             (end, Stage::Rehearsal(rehearsal)) => self.rehearsal_goes_on(&delivery, rehearsal, end),
-            (End::Refused, Stage::First | Stage::Errand(Progress::Begun | Progress::Reading(_))) => {
+            (End::Refused, Stage::First | Stage::Errand(Progress::Begun | Progress::Reading(..))) => {
                 Err(DeliveryOutcome::NotExecuted { detail: "refused".to_owned(), refused: true })
             }
             (End::Refused | End::Lost, _) => doubt(),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use isochrome::chroma::ids::{CollectionId, InstanceId};
-use isochrome::replication::event::{Delivery, DeliveryOutcome, Errand, What};
+use isochrome::replication::event::{Chunk, Delivery, DeliveryOutcome, Errand, What};
 use isochrome::wal::record::{Answer, Lsn};
 
 use crate::model::{
@@ -22,14 +22,14 @@ pub(crate) struct Task {
     ids: Vec<String>,
     /// Ids that are copied.
     copied: usize,
-    /// In memory only: the records of so many next ids.
-    fetched: Option<(usize, Vec<Record>)>,
+    /// In memory only: the records of so many ids from a place on.
+    fetched: BTreeMap<usize, (usize, Vec<Record>)>,
 }
 
 impl Task {
     /// Isochrome ends.
     pub(crate) fn forget_memory(&mut self) {
-        self.fetched = None;
+        self.fetched.clear();
     }
 }
 
@@ -45,7 +45,8 @@ pub(crate) enum Progress {
     Created(RealId),
     /// These names are still to be deleted.
     Deleting(Vec<String>),
-    Reading(usize),
+    /// The records of ids from a place on, up to another one.
+    Reading(usize, usize),
     Naming,
     /// Something else has the name.
     InTheWay,
@@ -85,9 +86,18 @@ impl World {
             (Errand::PutAway, None) => Err(done(None)),
             (Errand::List | Errand::Compare, Some(id)) => begun(described(id)),
             (Errand::Create, _) => begun(drop_named(delivery, copy(order.id))),
-            (Errand::Fetch, Some(id)) => self.fetch(order, id),
-            (Errand::Put { .. }, Some(id)) => match self.task(order)?.fetched.clone() {
+            (Errand::Fetch { after }, Some(id)) => {
+                let task = self.task(order)?;
+                if after.is_none() {
+                    task.fetched.clear();
+                }
+                let before = after.and_then(|after| task.fetched.get_key_value(&(after as usize)));
+                let begin = before.map_or(task.copied, |(begin, (count, _))| begin + count);
+                self.fetch(order, id, begin, begin)
+            }
+            (Errand::Put { place, .. }, Some(id)) => match self.task(order)?.fetched.get(&(place as usize)) {
                 Some((_, records)) => {
+                    let records = records.clone();
                     begun(Request::Write { collection: id, kind: Kind::Add, parts: parts(records) })
                 }
                 None => {
@@ -149,12 +159,13 @@ impl World {
             (Errand::Compare, Progress::Described(found), Response::Records(records)) => {
                 Err(DeliveryOutcome::Digest(digest(&found, &records)))
             }
-            (Errand::Fetch, Progress::Reading(count), Response::Records(records)) => {
-                self.fetched(order, count, records)
+            (Errand::Fetch { .. }, Progress::Reading(begin, end), Response::Records(records)) => {
+                self.fetched(order, begin, end, records)
             }
-            (Errand::Put { .. }, _, Response::Done) => {
+            (Errand::Put { place, .. }, _, Response::Done) => {
                 let task = self.task(order)?;
-                let (count, _) = task.fetched.take().expect("it was put");
+                let (count, _) = task.fetched.remove(&(place as usize)).expect("it was put");
+                assert_eq!(task.copied, place as usize, "chunks are put in their order");
                 task.copied += count;
                 Err(done(None))
             }
@@ -202,32 +213,32 @@ impl World {
             dimension: found.dimension,
             ids,
             copied: 0,
-            fetched: None,
+            fetched: BTreeMap::new(),
         };
         self.tasks.insert((order.id, order.target), task);
         DeliveryOutcome::Listed { name, ids: count }
     }
 
-    fn fetch(&mut self, order: Order, collection: RealId) -> Next {
+    /// Reads the next ids from a place on, which belong to the chunk that begins there or before.
+    fn fetch(&mut self, order: Order, collection: RealId, begin: usize, from: usize) -> Next {
         let size = self.random.usize(1..5);
         let task = self.task(order)?;
-        let ids: Vec<String> = task.ids[task.copied..].iter().take(size).cloned().collect();
+        let ids: Vec<String> = task.ids[from..].iter().take(size).cloned().collect();
         if ids.is_empty() {
-            return Err(DeliveryOutcome::Chunk { records: 0, left: 0 });
+            return Err(DeliveryOutcome::Chunk(Chunk::default()));
         }
-        Ok((Progress::Reading(ids.len()), get(collection, Some(ids), true)))
+        Ok((Progress::Reading(begin, from + ids.len()), get(collection, Some(ids), true)))
     }
 
-    fn fetched(&mut self, order: Order, count: usize, records: Vec<Record>) -> Next {
+    fn fetched(&mut self, order: Order, begin: usize, end: usize, records: Vec<Record>) -> Next {
         self.count("chunks");
-        let task = self.task(order)?;
         if records.is_empty() {
-            task.copied += count;
-            return self.fetch(order, order.real_id.expect("it was read"));
+            return self.fetch(order, order.real_id.expect("it was read"), begin, end);
         }
-        let (records_read, left) = (records.len() as u64, (task.ids.len() - task.copied) as u64);
-        task.fetched = Some((count, records));
-        Err(DeliveryOutcome::Chunk { records: records_read, left })
+        let task = self.task(order)?;
+        let (place, read, left) = (begin as u64, records.len() as u64, (task.ids.len() - begin) as u64);
+        task.fetched.insert(begin, (end - begin, records));
+        Err(DeliveryOutcome::Chunk(Chunk { place, records: read, left }))
     }
 
     fn delete_all(&mut self, delivery: &Delivery, mut names: Vec<String>) -> Next {

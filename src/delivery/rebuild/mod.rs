@@ -5,7 +5,7 @@ mod read;
 mod store;
 mod target;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
@@ -24,18 +24,14 @@ use store::{Store, TaskKey};
 #[derive(Debug)]
 pub struct Rebuilds {
     store: Arc<Store>,
-    /// Chunks that were read and not yet added, one for each rebuild under way.
-    fetched: Mutex<HashMap<TaskKey, Fetched>>,
+    /// Chunks that were read and not yet added, by their place: two at most for each rebuild under way.
+    fetched: Mutex<HashMap<TaskKey, BTreeMap<u64, Fetched>>>,
     /// Ids in a chunk.
     chunk_size: usize,
 }
 
 /// A chunk that was read: the answers of the source, which are the requests to the target.
-#[derive(Clone, Debug)]
-struct Fetched {
-    place: u64,
-    bodies: Vec<Bytes>,
-}
+type Fetched = Vec<Bytes>;
 
 impl Rebuilds {
     /// Opens the store in the data directory. Chunks have this many ids.
@@ -62,7 +58,7 @@ impl Rebuilds {
         Err(DeliveryOutcome::NotExecuted { detail, refused: false })
     }
 
-    fn fetched(&self) -> std::sync::MutexGuard<'_, HashMap<TaskKey, Fetched>> {
+    fn fetched(&self) -> std::sync::MutexGuard<'_, HashMap<TaskKey, BTreeMap<u64, Fetched>>> {
         self.fetched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -95,8 +91,8 @@ impl Courier {
             Errand::PutAway => self.put_away(delivery, order).await,
             Errand::List => self.list(delivery, order).await,
             Errand::Create => self.create_copy(delivery, order).await,
-            Errand::Fetch => self.fetch(delivery, order).await,
-            Errand::Put { .. } => self.put(delivery, order).await,
+            Errand::Fetch { after } => self.fetch(delivery, order, after).await,
+            Errand::Put { place, .. } => self.put(delivery, order, place).await,
             Errand::Name => self.name(delivery, order).await,
             Errand::Compare => self.digest(delivery, order).await,
             Errand::Bury => self.bury(delivery, order).await,

@@ -5,10 +5,10 @@ use http::Method;
 
 use super::super::courier::{Courier, Halt, collection_path};
 use super::store::Next;
-use super::{Fetched, Order, gone, unix_ms, unusable};
+use super::{Order, gone, unix_ms, unusable};
 use crate::chroma::answers::Asked;
 use crate::chroma::{copies, requests, rewrite};
-use crate::replication::event::{Delivery, DeliveryOutcome};
+use crate::replication::event::{Chunk, Delivery, DeliveryOutcome};
 
 /// Ids in one page of a list.
 const PAGE: usize = 100_000;
@@ -56,22 +56,31 @@ impl Courier {
         }
     }
 
-    /// Reads the next chunk that still has records, and holds it in memory.
-    pub(super) async fn fetch(&self, delivery: &Delivery, order: Order) -> Result<DeliveryOutcome, Halt> {
+    /// Reads the next chunk that still has records, and holds it in memory: the first one, then no other is held any more,
+    /// or the first after a place.
+    pub(super) async fn fetch(
+        &self,
+        delivery: &Delivery,
+        order: Order,
+        after: Option<u64>,
+    ) -> Result<DeliveryOutcome, Halt> {
         let key = order.key;
+        if after.is_none() {
+            self.rebuilds.fetched().remove(&key);
+        }
         loop {
             let now_ms = unix_ms();
-            let claimed = self.rebuilds.with_store(move |store| store.claim(key, now_ms)).await?;
+            let claimed = self.rebuilds.with_store(move |store| store.claim(key, after, now_ms)).await?;
             let chunk = match claimed {
                 Next::Chunk(chunk) => chunk,
-                Next::Nothing => return Ok(DeliveryOutcome::Chunk { records: 0, left: 0 }),
+                Next::Nothing => return Ok(DeliveryOutcome::Chunk(Chunk::default())),
                 Next::NoTask => return Err(gone()),
             };
             let (place, left) = (chunk.place, chunk.left);
             let (records, bodies) = self.records_of(delivery, order, chunk.ids).await?;
             if records > 0 {
-                self.rebuilds.fetched().insert(key, Fetched { place, bodies });
-                return Ok(DeliveryOutcome::Chunk { records, left });
+                self.rebuilds.fetched().entry(key).or_default().insert(place, bodies);
+                return Ok(DeliveryOutcome::Chunk(Chunk { place, records, left }));
             }
             self.rebuilds.with_store(move |store| store.done(key, place)).await?;
         }

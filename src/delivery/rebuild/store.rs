@@ -39,7 +39,7 @@ pub struct Chunk {
     /// Its place in the list, counted in chunks.
     pub place: u64,
     pub ids: Vec<String>,
-    /// Ids that are not copied yet, with its own.
+    /// Ids from it on that are not copied yet, with its own.
     pub left: u64,
     /// How often it was begun before.
     pub tries: u64,
@@ -133,18 +133,21 @@ impl Store {
         Ok(found.optional()?)
     }
 
-    /// Claims the first chunk that is not copied: one that a run which ended had claimed is taken over.
+    /// Claims the first chunk that is not copied, or the first of those after a place: one that a run which ended had claimed
+    /// is taken over.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn claim(&self, key: TaskKey, now_ms: u64) -> Result<Next, StoreError> {
+    pub fn claim(&self, key: TaskKey, after: Option<u64>, now_ms: u64) -> Result<Next, StoreError> {
         let mut conn = self.conn();
         let change = conn.transaction()?;
         let Some(task) = task(&change, key)? else { return Ok(Next::NoTask) };
-        let left = "SELECT coalesce(sum(count), 0) FROM chunk WHERE task = ?1 AND NOT done";
-        let left: u64 = change.query_row(left, [task], |row| row.get(0))?;
-        let first = "SELECT place, ids, tries FROM chunk WHERE task = ?1 AND NOT done ORDER BY place LIMIT 1";
-        let first = change.query_row(first, [task], |row| {
+        let from = after.map_or(0, |after| after.saturating_add(1));
+        let left = "SELECT coalesce(sum(count), 0) FROM chunk WHERE task = ?1 AND place >= ?2 AND NOT done";
+        let left: u64 = change.query_row(left, params![task, from], |row| row.get(0))?;
+        let first = "SELECT place, ids, tries FROM chunk WHERE task = ?1 AND place >= ?2 AND NOT done \
+                     ORDER BY place LIMIT 1";
+        let first = change.query_row(first, params![task, from], |row| {
             let ids: String = row.get(1)?;
             Ok(Chunk {
                 place: row.get(0)?,
@@ -214,7 +217,7 @@ mod tests {
     const KEY: TaskKey = TaskKey { collection: CollectionId(7), target: InstanceId(1), from: Lsn(5) };
 
     fn claimed(store: &Store, key: TaskKey) -> Chunk {
-        match store.claim(key, 1).unwrap() {
+        match store.claim(key, None, 1).unwrap() {
             Next::Chunk(chunk) => chunk,
             other => panic!("{other:?}"),
         }
@@ -241,8 +244,23 @@ mod tests {
         }
         assert_eq!(copied, ids(7));
         let store = Store::open(dir.path()).unwrap();
-        assert_eq!(store.claim(KEY, 3).unwrap(), Next::Nothing);
+        assert_eq!(store.claim(KEY, None, 3).unwrap(), Next::Nothing);
         assert_eq!(store.description(KEY).unwrap().as_deref(), Some("{}"));
+    }
+
+    #[test]
+    fn one_is_claimed_while_the_one_before_it_is_not_copied_yet() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        store.begin(KEY, "{}", &ids(7), 3).unwrap();
+        let first = claimed(&store, KEY);
+        let Next::Chunk(ahead) = store.claim(KEY, Some(first.place), 1).unwrap() else {
+            panic!("there are three")
+        };
+        assert_eq!((ahead.ids, ahead.left), (ids(7)[3..6].to_vec(), 4));
+        store.done(KEY, ahead.place).unwrap();
+        assert_eq!(claimed(&store, KEY).ids, ids(3), "what was not copied comes first");
+        assert_eq!(store.claim(KEY, Some(2), 1).unwrap(), Next::Nothing);
     }
 
     #[test]
@@ -252,9 +270,12 @@ mod tests {
         store.begin(KEY, "old", &ids(3), 1).unwrap();
         let newer = TaskKey { from: Lsn(6), ..KEY };
         store.begin(newer, "new", &ids(1), 1).unwrap();
-        assert_eq!((store.claim(KEY, 1).unwrap(), store.description(KEY).unwrap()), (Next::NoTask, None));
+        assert_eq!(
+            (store.claim(KEY, None, 1).unwrap(), store.description(KEY).unwrap()),
+            (Next::NoTask, None)
+        );
         assert_eq!(claimed(&store, newer).left, 1);
         store.end(KEY.collection, KEY.target).unwrap();
-        assert_eq!(store.claim(newer, 1).unwrap(), Next::NoTask);
+        assert_eq!(store.claim(newer, None, 1).unwrap(), Next::NoTask);
     }
 }

@@ -78,20 +78,26 @@ impl Courier {
     }
 
     /// Adds the chunk that was read. While clients are active, a pause as long as that took follows.
-    pub(super) async fn put(&self, delivery: &Delivery, order: Order) -> Result<DeliveryOutcome, Halt> {
+    pub(super) async fn put(
+        &self,
+        delivery: &Delivery,
+        order: Order,
+        place: u64,
+    ) -> Result<DeliveryOutcome, Halt> {
         let key = order.key;
-        let Some(fetched) = self.rebuilds.fetched().get(&key).cloned() else {
+        let fetched = self.rebuilds.fetched().get(&key).and_then(|chunks| chunks.get(&place)).cloned();
+        let Some(bodies) = fetched else {
             let detail = "the chunk is to be read again".to_owned();
             return Err(DeliveryOutcome::NotExecuted { detail, refused: false });
         };
         let to = records_path(order.real_id()?, RecordKind::Add);
         let began = Instant::now();
         let before = self.reads_and_writes();
-        for body in fetched.bodies {
+        for body in bodies {
             self.ask(delivery, Asked::Records, Method::POST, &to, body).await?;
         }
-        self.rebuilds.fetched().remove(&key);
-        self.rebuilds.with_store(move |store| store.done(key, fetched.place)).await?;
+        self.rebuilds.fetched().entry(key).or_default().remove(&place);
+        self.rebuilds.with_store(move |store| store.done(key, place)).await?;
         if self.reads_and_writes() != before {
             tokio::time::sleep(began.elapsed().min(LONGEST_PAUSE)).await;
         }

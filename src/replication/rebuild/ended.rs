@@ -3,7 +3,7 @@
 use super::{Phase, Rebuild};
 use crate::chroma::ids::InstanceId;
 use crate::replication::core::{Core, InFlight};
-use crate::replication::event::{DeliveryOutcome, Errand, What};
+use crate::replication::event::{Chunk, DeliveryOutcome, Errand, What};
 use crate::wal::record::rebuild::RebuildStep;
 use crate::wal::record::{Lane, Lsn};
 
@@ -23,13 +23,15 @@ impl Core {
                 (rebuild.name, rebuild.ids, rebuild.left) = (name.clone(), ids, ids);
                 self.save_step(&ended.lane, target, RebuildStep::Listed { from, name, ids });
             }
-            DeliveryOutcome::Chunk { records, left } => {
-                (rebuild.chunk, rebuild.left) = (records, left);
+            DeliveryOutcome::Chunk(chunk) => {
                 if rebuild.left_at_first.is_none() {
-                    (rebuild.left_at_first, rebuild.since_ms) = (Some(left), now_ms);
+                    (rebuild.left_at_first, rebuild.since_ms) = (Some(chunk.left), now_ms);
                 }
-                let next = if left == 0 { Phase::Naming } else { Phase::Putting };
-                self.go_to(&ended.lane, target, next);
+                if rebuild.phase == Phase::Putting {
+                    (rebuild.reading, rebuild.ahead) = (false, Some(chunk));
+                } else {
+                    self.take_chunk(&ended.lane, target, chunk);
+                }
             }
             DeliveryOutcome::Digest(digest) => self.digested(ended, target, digest),
             DeliveryOutcome::Success { real_id, .. } => self.errand_done(ended, target, errand, real_id),
@@ -92,7 +94,7 @@ impl Core {
             (Errand::Create, Some(real_id)) => {
                 self.save_step(key, target, RebuildStep::Created { real_id });
             }
-            (Errand::Put { .. }, _) => self.go_to(key, target, Phase::Copying),
+            (Errand::Put { .. }, _) => self.was_put(key, target),
             (Errand::Name, _) => self.save_step(key, target, RebuildStep::Copied),
             (Errand::Bury, _) => {
                 let applied = self.lanes.get(key).map_or(Lsn(0), |lane| lane.at[target.index()].applied);
@@ -100,6 +102,22 @@ impl Core {
             }
             (Errand::Clear, _) => self.cleared(key, target),
             _ => {}
+        }
+    }
+
+    /// A chunk was read and is the next to be put, or all are.
+    fn take_chunk(&mut self, key: &Lane, target: InstanceId, chunk: Chunk) {
+        let Some(rebuild) = self.rebuild_of(key, target) else { return };
+        (rebuild.chunk, rebuild.left) = (chunk, chunk.left);
+        self.go_to(key, target, if chunk.left == 0 { Phase::Naming } else { Phase::Putting });
+    }
+
+    /// A chunk is copied. The next one may be read, or is being read.
+    fn was_put(&mut self, key: &Lane, target: InstanceId) {
+        let Some(rebuild) = self.rebuild_of(key, target) else { return };
+        match rebuild.ahead {
+            Some(chunk) => self.take_chunk(key, target, chunk),
+            None => rebuild.phase = Phase::Copying,
         }
     }
 
@@ -150,7 +168,11 @@ impl Rebuild {
             Errand::PutAway => Phase::Waiting,
             Errand::List => Phase::Listing,
             Errand::Create => Phase::Creating,
-            Errand::Fetch => Phase::Copying,
+            // What is read ahead may come when its turn has come.
+            Errand::Fetch { after } if self.phase == Phase::Putting && after == self.after => Phase::Putting,
+            Errand::Fetch { after } if after != self.after => return false,
+            Errand::Fetch { .. } => Phase::Copying,
+            Errand::Put { place, .. } if place != self.chunk.place => return false,
             Errand::Put { .. } => Phase::Putting,
             Errand::Name => Phase::Naming,
             Errand::Compare => Phase::Comparing,

@@ -36,7 +36,7 @@ impl Core {
         // A position may lie between entries, so that a smaller one is as far.
         let far = match rebuild.phase {
             Phase::Listing => !lane.is_behind(source, to.applied) && !renamed_after(lane, at.applied),
-            Phase::Copying => rebuild.from.is_some_and(|from| !lane.is_behind(source, from)),
+            Phase::Copying | Phase::Putting => rebuild.from.is_some_and(|from| !lane.is_behind(source, from)),
             Phase::Comparing => !lane.is_behind(source, to.applied),
             _ => false,
         };
@@ -84,8 +84,9 @@ fn read(rebuild: &mut Rebuild, position: Lsn) -> Errand {
         return Errand::Compare;
     }
     rebuild.reading = true;
-    if rebuild.phase == Phase::Copying {
-        return Errand::Fetch;
+    if matches!(rebuild.phase, Phase::Copying | Phase::Putting) {
+        rebuild.after = (rebuild.phase == Phase::Putting).then_some(rebuild.chunk.place);
+        return Errand::Fetch { after: rebuild.after };
     }
     rebuild.from = Some(position);
     Errand::List
