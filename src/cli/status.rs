@@ -59,6 +59,7 @@ fn text(status: &Value) -> String {
         lines.extend(marked(&instance["marked_collections"]));
         lines.extend(rebuilds(&instance["rebuilds"]));
     }
+    lines.extend(executables(&status["instances"]));
     if let (Some(instance), Some(delay_ms)) =
         (status["slowed"]["instance"].as_str(), status["slowed"]["delay_ms"].as_u64())
     {
@@ -88,6 +89,15 @@ fn text(status: &Value) -> String {
     }
     lines.extend(reload(&status["reload"]));
     lines.join("\n")
+}
+
+/// What the servers run, where they are managed.
+fn executables(instances: &Value) -> Option<String> {
+    let run = |instance: &Value| {
+        Some(format!("{} runs {}", instance["name"].as_str()?, instance["chroma"].as_str()?))
+    };
+    let all: Vec<String> = instances.as_array()?.iter().filter_map(run).collect();
+    (!all.is_empty()).then(|| format!("Chroma: {}", all.join(", ")))
 }
 
 /// What the log holds no more for an instance that was down for long.

@@ -267,12 +267,16 @@ async fn an_upgrade_goes_on_after_each_kill_9_and_nothing_old_opens_what_is_new(
     for n in 0..20 {
         api.add(&docs, &json!({ "ids": [format!("r{n}")], "embeddings": [[n, 1]] })).await.expect(201);
     }
-    let new = versions.make("new", ":;");
+    // It does not come up at a port before it is let.
+    let go = versions.0.join("go-");
+    let new = versions.make("new", &format!("until [ -e '{}'$7 ]; do sleep 0.05; done;", go.display()));
     let asked = ask(&managed, json!({ "command": new, "canary_s": 1 })).await.expect(202);
     let upgrade = Upgrade(asked.json()["id"].as_i64().expect("an id"));
     for instance in ["b", "a"] {
-        chosen(&managed, instance).await;
+        let is_new = || versions.starts(&managed, instance).contains(&"new".to_owned()).then_some(());
+        until(is_new, "start by the new one").await;
         managed.0.kill();
+        std::fs::write(versions.0.join(format!("go-{}", managed.record(instance)["port"])), "").expect("go");
         managed.0.restart();
     }
     upgrade.ended(&managed, "done").await;
@@ -285,6 +289,60 @@ async fn an_upgrade_goes_on_after_each_kill_9_and_nothing_old_opens_what_is_new(
     managed.await_both();
     assert_eq!(managed.comparer().await_identical(WITHIN).await.records, 20);
     assert_eq!(managed.0.terminate(WITHIN), End::Code(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_9_on_the_way_back_changes_nothing_of_it() {
+    let versions = Versions::new();
+    let mut managed = Managed::with(&versions.make("old", ":;"));
+    let api = Api::new(&managed.0.url());
+    let docs = api.new_collection("docs").await;
+    api.add(&docs, &json!({ "ids": ["r"], "embeddings": [[1, 1]] })).await.expect(201);
+    let bad = versions.make("bad", "exit 3;");
+    let asked = ask(&managed, json!({ "command": bad })).await.expect(202);
+    let upgrade = Upgrade(asked.json()["id"].as_i64().expect("an id"));
+    chosen(&managed, "b").await;
+    let taken_back = || managed.record("b").get("chosen").is_none().then_some(());
+    until(taken_back, "way back").await;
+    managed.0.kill();
+    managed.0.restart();
+    let summary = upgrade.ended(&managed, "failed").await;
+    assert!(
+        summary.starts_with("b did not come to serve") && summary.contains("exit status: 3"),
+        "{summary}"
+    );
+    assert!(summary.ends_with("b runs what it had before, and is the same as the others"), "{summary}");
+    assert_eq!(versions.starts(&managed, "a"), ["old"], "it was left alone");
+    let mut starts = versions.starts(&managed, "b");
+    starts.dedup();
+    assert_eq!(starts, ["old", "bad", "old"], "it was not tried once more");
+    managed.await_both();
+    assert_eq!(managed.comparer().await_identical(WITHIN).await.records, 1);
+    assert!(!managed.0.data().join("instances/b/chroma.aside").exists());
+    assert_eq!(managed.0.terminate(WITHIN), End::Code(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_that_can_not_be_installed_is_told_and_leaves_nothing() {
+    let versions = Versions::new();
+    let old = versions.make("old", ":;");
+    let with = |name: &str, value: &str| {
+        let setup = Setup::default().variable("ISOCHROME_MANAGED_COMMAND", old.to_str().expect("a path"));
+        let mut managed = Managed(setup.variable(name, value).launch());
+        managed.await_both();
+        managed
+    };
+    for (name, value, wanted) in [
+        ("PATH", "/nowhere", "There is no python3 on PATH"),
+        ("PIP_NO_INDEX", "1", "No matching distribution found for chromadb==9999.0"),
+    ] {
+        let mut managed = with(name, value);
+        let asked = ask(&managed, json!({ "version": "9999.0" })).await.expect(202);
+        let words = Upgrade(asked.json()["id"].as_i64().expect("an id")).ended(&managed, "failed").await;
+        assert!(words.contains(wanted), "{words}");
+        assert!(!managed.0.data().join("chroma/9999.0").exists());
+        assert_eq!(managed.0.terminate(WITHIN), End::Code(0));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

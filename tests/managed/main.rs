@@ -230,6 +230,27 @@ async fn a_script_that_stays_in_front_of_the_server_is_refused_and_leaves_nothin
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_whose_chosen_executable_is_gone_is_started_by_no_other() {
+    let data = Data::new();
+    data.start().stop(GRACE).await;
+    data.change_record("b", |record| {
+        record["version"] = 2.into();
+        record["chosen"] = serde_json::json!({ "command": "/gone/bin/chroma", "version": "9.9" });
+    });
+    let servers = data.start();
+    let failed = servers.first_starts().await;
+    assert_eq!(failed.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["b"]);
+    assert!(failed[0].1.starts_with("/gone/bin/chroma is gone"), "{failed:?}");
+    let control = servers.control();
+    assert_eq!(control.executable("b").unwrap().version.as_deref(), Some("9.9"));
+    let other = control.executable("a").unwrap();
+    control.rest("b").await;
+    control.run("b", Some(other.clone())).await.unwrap();
+    assert_eq!(control.chosen("b").unwrap(), Some(other));
+    servers.stop(GRACE).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_cannot_start_says_why_and_is_stopped_while_it_waits() {
     let data = Data::new();
     let script = data.path().join("broken");

@@ -118,8 +118,10 @@ impl Supervisor {
     /// The executable to start. A choice is on disk when this gives it: from then on no other one opens the files.
     fn command(&mut self, chosen: Option<Chosen>) -> Result<PathBuf, String> {
         if self.record.chosen != chosen {
-            self.record.choose(chosen);
-            self.keep_record().map_err(|error| error.to_string())?;
+            let mut record = self.record.clone();
+            record.choose(chosen);
+            record.write().map_err(|error| error.to_string())?;
+            self.record = record;
         }
         match (&self.record.chosen, &self.default) {
             (Some(chosen), _) => Ok(chosen.command.clone()),

@@ -241,16 +241,12 @@ impl Upgrade {
         };
         let servers = self.servers(control, &progress);
         let Ok(Some(mut note)) = note::find(&self.store, &request).await else { return nothing };
-        let has = |name: &String| servers.has(name, &note.to).unwrap_or(true);
         if let Some(back) = note.back.clone() {
             return Err(self.take_back(&servers, &note, &back).await).into();
         }
-        if note.order.iter().all(has) {
+        let Some(instances) = note.to_take_back(|name| servers.has(name, &note.to).unwrap_or(true)) else {
             return self.forward(&servers, note).await.into();
-        }
-        // The next one after those that have it may have been stopped already.
-        let count = note.order.iter().filter(|name| has(name)).count() + 1;
-        let instances = note.order.iter().take(count).cloned().collect();
+        };
         let back = Back { instances, why: "It was cancelled".to_owned() };
         note.back = Some(back.clone());
         if let Err(error) = note::keep(&self.store, &note).await {

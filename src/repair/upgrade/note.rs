@@ -36,6 +36,13 @@ pub(super) struct Back {
 }
 
 impl Note {
+    /// What a cancelled upgrade takes back, of those that the new executable has opened: these, and the next one, which may
+    /// have been stopped already. `None` where it has opened all of them, and there is nothing to be filled from.
+    pub fn to_take_back(&self, is_opened: impl Fn(&str) -> bool) -> Option<Vec<String>> {
+        let next = self.order.iter().position(|name| !is_opened(name))?;
+        Some(self.order.iter().take(next + 1).cloned().collect())
+    }
+
     /// What was chosen for an instance before.
     pub fn before(&self, name: &str) -> Option<Chosen> {
         self.from.get(name).cloned().flatten()
@@ -102,17 +109,29 @@ mod tests {
         assert_eq!(order(&["a", "b", "c"], "b"), ["a", "c", "b"]);
     }
 
+    fn note(request: Request) -> Note {
+        let to = Chosen { command: "/new/chroma".into(), version: request.version.clone() };
+        let before = Chosen { command: "/old/chroma".into(), version: None };
+        let from = BTreeMap::from([("a".to_owned(), None), ("b".to_owned(), Some(before))]);
+        Note { request, to, order: vec!["b".to_owned(), "a".to_owned()], from, back: None }
+    }
+
+    #[test]
+    fn what_is_cancelled_is_taken_back_while_one_is_left_that_was_not_opened() {
+        let note = note(Request::default());
+        let taken = |opened: &[&str]| note.to_take_back(|name| opened.contains(&name));
+        assert_eq!(taken(&[]).unwrap(), ["b"]);
+        assert_eq!(taken(&["b"]).unwrap(), ["b", "a"], "the second may have been stopped");
+        assert_eq!(taken(&["b", "a"]), None);
+    }
+
     #[tokio::test]
     async fn a_note_is_found_by_its_request_until_it_is_forgotten() {
         let dir = tempfile::tempdir().unwrap();
         let store = Arc::new(Store::open(dir.path()).unwrap());
         let request = Request { version: Some("1.5.9".to_owned()), ..Request::default() };
         assert_eq!(find(&store, &request).await.unwrap(), None);
-        let to = Chosen { command: "/new/chroma".into(), version: request.version.clone() };
-        let before = Chosen { command: "/old/chroma".into(), version: None };
-        let from = BTreeMap::from([("a".to_owned(), None), ("b".to_owned(), Some(before.clone()))]);
-        let order = vec!["b".to_owned(), "a".to_owned()];
-        let mut note = Note { request: request.clone(), to, order, from, back: None };
+        let mut note = note(request.clone());
         keep(&store, &note).await.unwrap();
         note.back = Some(Back { instances: vec!["b".to_owned()], why: "it did not start".to_owned() });
         keep(&store, &note).await.unwrap();
@@ -120,7 +139,8 @@ mod tests {
 
         let store = Arc::new(Store::open(dir.path()).unwrap());
         assert_eq!(find(&store, &request).await.unwrap(), Some(note.clone()));
-        assert_eq!((note.before("a"), note.before("b")), (None, Some(before)));
+        assert_eq!(note.before("a"), None);
+        assert_eq!(note.before("b").unwrap().to_string(), "/old/chroma");
         let other = Request { canary_s: Some(1), ..request.clone() };
         assert_eq!(find(&store, &other).await.unwrap(), None, "it belongs to another upgrade");
         forget(&store).await.unwrap();

@@ -78,8 +78,7 @@ impl Servers<'_> {
     /// What is in the way, and how things are then, for people.
     pub async fn restore(&self, name: &str, to: &Chosen, before: Option<Chosen>) -> Result<(), String> {
         let instance = self.instance(name)?.id;
-        let is_opened = self.has(name, to)?;
-        if is_opened {
+        if self.has(name, to)? {
             if let Err(why) = self.has_source(instance).await {
                 self.want(instance, Duty::Serve).await?;
                 return Err(format!("{name} keeps {to} and its files, because {why}"));
@@ -94,7 +93,7 @@ impl Servers<'_> {
         started?;
         self.well(name, true).await?;
         self.compare(name).await?;
-        if is_opened { self.forget_aside(name).await } else { Ok(()) }
+        self.forget_aside(name).await
     }
 
     /// Deletes what an earlier way back of a server left.
