@@ -1,8 +1,8 @@
 //! What the threads of the log share.
 
 use std::path::PathBuf;
-use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
+use std::sync::{LazyLock, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::bodies::BodyFiles;
@@ -80,9 +80,12 @@ impl Shared {
     }
 }
 
-/// Unix time in milliseconds.
+/// Unix time in milliseconds: as it was when it was first asked for, and what the steady clock says has passed since. A
+/// clock that is set makes a running log forget nothing too early.
 #[must_use]
 pub fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    static BEGAN: LazyLock<(SystemTime, Instant)> = LazyLock::new(|| (SystemTime::now(), Instant::now()));
+    let (wall, steady) = *BEGAN;
+    let since = wall.duration_since(UNIX_EPOCH).unwrap_or_default() + steady.elapsed();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -27,6 +27,7 @@ mod reload;
 mod startup;
 #[path = "../support/mod.rs"]
 mod support;
+mod swallowed;
 mod takeback;
 mod transactions;
 mod use_cases;

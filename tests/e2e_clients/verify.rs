@@ -13,7 +13,7 @@ use crate::commands::run;
 use crate::support::api::{Api, id_of, records};
 
 /// Runs `isochrome verify --json`; its exit code and the report.
-async fn verify(cluster: &Cluster, arguments: &[&str]) -> (i32, Value) {
+pub async fn verify(cluster: &Cluster, arguments: &[&str]) -> (i32, Value) {
     let data = cluster.isochrome.data().to_str().expect("a path").to_owned();
     let arguments: Vec<String> = arguments.iter().map(|one| (*one).to_owned()).collect();
     let ran = tokio::task::spawn_blocking(move || {
@@ -26,7 +26,7 @@ async fn verify(cluster: &Cluster, arguments: &[&str]) -> (i32, Value) {
 }
 
 /// What a report names: collection, record, field.
-fn named(report: &Value) -> BTreeSet<String> {
+pub fn named(report: &Value) -> BTreeSet<String> {
     let differences = report["differences"].as_array().expect("differences").iter();
     let text = |value: &Value| value.as_str().unwrap_or("").to_owned();
     let named = differences

@@ -6,6 +6,8 @@
 
 mod acknowledge;
 mod answers;
+mod backlog;
+mod clock;
 mod duty;
 mod histories;
 mod linearizable;

@@ -1,8 +1,10 @@
 //! A server's disk is lost: emptied while it was stopped.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
-use super::support::api::Api;
+use super::support::api::{Api, id_of};
 use super::support::load::Kind;
 use super::world::{World, assert_served};
 
@@ -38,6 +40,34 @@ async fn fill(world: &World) {
     (api.tenant, api.database) = ("another".to_owned(), "elsewhere".to_owned());
     let id = api.new_collection("far").await;
     api.add(&id, &super::world::records_of(&[1, 2, 3])).await.success();
+}
+
+/// The distances that a server answers to some queries, by query and id.
+async fn distances(world: &World, server: usize, name: &str) -> BTreeMap<(usize, String), f64> {
+    let direct = world.api.at(&world.servers[server].url());
+    let id = id_of(&direct.describe(name).await.success());
+    let mut all = BTreeMap::new();
+    for (query, vector) in
+        [[1.0, 0.2, 0.0, 0.0], [-0.3, 1.5, 0.01, 2.0], [0.5, -0.5, 0.5, -0.5]].iter().enumerate()
+    {
+        let ask = json!({ "query_embeddings": [vector], "n_results": 40, "include": ["distances"] });
+        let found = direct.post(&id, "query", &ask).await.success().json();
+        let ids: Vec<String> = serde_json::from_value(found["ids"][0].clone()).expect("ids");
+        let near: Vec<f64> = serde_json::from_value(found["distances"][0].clone()).expect("distances");
+        all.extend(ids.into_iter().map(|id| (query, id)).zip(near));
+    }
+    all
+}
+
+/// What both servers find is as far away on both. The search is not exact: each may miss a few.
+async fn assert_same_distances(world: &World, name: &str) {
+    let [ours, others] = [distances(world, 0, name).await, distances(world, 1, name).await];
+    // Vectors of a cosine collection come back scaled, and are scaled again.
+    let room = if name == "cosine" { 1e-6 } else { 0.0 };
+    let both = ours.iter().filter_map(|(key, ours)| Some((key, ours, others.get(key)?)));
+    let far = |(_, ours, other): &(_, &f64, &f64)| (*ours - *other).abs() > room;
+    assert_eq!(both.clone().filter(far).collect::<Vec<_>>(), [], "{name}");
+    assert!(both.count() >= 90, "{name}: only a part of 3 times 40 is found");
 }
 
 async fn loses_its_disk(which: usize) {
@@ -79,6 +109,9 @@ async fn loses_its_disk(which: usize) {
     assert_eq!(given, (&json!("cosine"), &json!(77), &json!(9), &json!(500)));
     let legacy = direct.describe("legacy").await.success().json();
     assert_eq!(legacy["configuration_json"]["embedding_function"], json!({ "type": "legacy" }));
+    for name in ["cosine", "older", "legacy"] {
+        assert_same_distances(&world, name).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

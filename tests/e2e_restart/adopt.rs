@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::epochs::{command_at, in_time};
+use super::epochs::command_at;
 use super::support::api::{Api, id_of, records};
 use super::support::chroma::Chroma;
 use super::support::compare::Comparer;
 use super::support::isochrome::{Copied, Isochrome, Setup};
+use super::support::patience::in_time;
 use super::support::process::End;
 
 const SAME_WITHIN: Duration = Duration::from_secs(60);

@@ -10,6 +10,7 @@ use super::support::api::{Api, id_of, records};
 use super::support::chroma::Chroma;
 use super::support::compare::Comparer;
 use super::support::isochrome::{Isochrome, Setup};
+use super::support::patience::in_time;
 use super::support::proxy::{Fault, Mode, Proxy, Rule};
 
 const SAME_WITHIN: Duration = Duration::from_secs(60);
@@ -42,14 +43,6 @@ async fn await_told(api: &Api, server: &Chroma, lsn: u64) {
         }
     })
     .await;
-}
-
-/// Fails where something that is to come does not.
-pub(crate) async fn in_time<T>(what: &str, work: impl Future<Output = T>) -> T {
-    let Ok(done) = tokio::time::timeout(SAME_WITHIN, work).await else {
-        panic!("in vain for {SAME_WITHIN:?}: {what}");
-    };
-    done
 }
 
 /// Adds records `from..to`, one a request.

@@ -6,6 +6,7 @@
 #![allow(clippy::print_stderr, reason = "a test tells what it measured, and its seed")]
 
 mod adopt;
+mod disk;
 mod epochs;
 mod kills;
 mod ledger;

@@ -21,6 +21,7 @@ pub struct Setup {
     pub instances: Vec<(String, String)>,
     pub arguments: Vec<String>,
     pub environment: Vec<(String, String)>,
+    pub disk_bytes: Option<u64>,
 }
 
 impl Setup {
@@ -50,6 +51,15 @@ impl Setup {
         self
     }
 
+    /// With its data directory on a disk of its own, of this size, that goes with the process. `None` where nobody may
+    /// mount one on this machine.
+    pub fn on_small_disk(mut self, bytes: u64) -> Option<Self> {
+        self.disk_bytes = Some(bytes);
+        let there = places::directory("disk").join("there");
+        let mounted = on_disk(bytes, &there).arg("true").status();
+        mounted.is_ok_and(|status| status.success()).then_some(self)
+    }
+
     /// Starts it on a new data directory and waits until it is ready.
     pub fn start(self) -> Isochrome {
         let mut isochrome = self.launch();
@@ -71,8 +81,25 @@ impl Setup {
     }
 }
 
+/// What is to be run with a disk of its own at `place`, which only it sees.
+fn on_disk(bytes: u64, place: &Path) -> Command {
+    let script = "mkdir \"$2\" && mount -t tmpfs -o size=\"$1\" tmpfs \"$2\" && shift 2 && exec \"$@\"";
+    let mut command = Command::new("unshare");
+    command.args(["--user", "--map-root-user", "--mount", "sh", "-c", script, "sh", &bytes.to_string()]);
+    command.arg(place);
+    command
+}
+
 fn spawn(setup: &Setup, directory: &Path, port: u16) -> Process {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_isochrome"));
+    let binary = env!("CARGO_BIN_EXE_isochrome");
+    let mut command = match setup.disk_bytes {
+        None => Command::new(binary),
+        Some(bytes) => {
+            let mut command = on_disk(bytes, &directory.join("data"));
+            command.arg(binary);
+            command
+        }
+    };
     command.arg("serve").arg("--data-dir").arg(directory.join("data"));
     command.args(["--listen", &format!("127.0.0.1:{port}")]);
     for (name, url) in &setup.instances {
@@ -136,6 +163,13 @@ impl Isochrome {
     /// Its data directory.
     pub fn data(&self) -> PathBuf {
         self.directory.join("data")
+    }
+
+    /// Its data directory as it sees it, on a disk of its own.
+    pub fn disk(&self) -> PathBuf {
+        let data = self.data();
+        Path::new(&format!("/proc/{}/root", self.id()))
+            .join(data.strip_prefix("/").expect("an absolute path"))
     }
 
     /// What it answers on the socket of the command line; panics when there is no answer.

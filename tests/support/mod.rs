@@ -12,12 +12,14 @@
 pub mod api;
 pub mod campaign;
 pub mod chroma;
+pub mod clock;
 pub mod compare;
 pub mod guardian;
 pub mod history;
 pub mod http;
 pub mod isochrome;
 pub mod load;
+pub mod patience;
 pub mod places;
 pub mod process;
 pub mod proxy;

@@ -71,12 +71,12 @@ async fn start(jobs: &Jobs, request: &Request) -> Result<(), NotStarted> {
     jobs.start(KIND, serde_json::to_value(request).unwrap_or_default()).await.map(|_| ())
 }
 
-/// How long the next one is away.
+/// How long the next one is away: a pause at most, also where the clock was set back since the last one.
 fn wait(pause: Duration, last_ms: Option<u64>, born_ms: u64) -> Duration {
     let first = born_ms + ms(pause.min(AFTER_START));
     let due = last_ms.unwrap_or(born_ms).saturating_add(ms(pause)).max(first);
     let due = UNIX_EPOCH + Duration::from_millis(due);
-    due.duration_since(SystemTime::now()).unwrap_or_default()
+    due.duration_since(SystemTime::now()).unwrap_or_default().min(pause)
 }
 
 fn ms(duration: Duration) -> u64 {
@@ -95,5 +95,6 @@ mod tests {
         assert_eq!(about(wait(day, Some(now - 3_600_000), now - 7_200_000)), 82_800);
         assert_eq!(about(wait(day, Some(now - 2 * 86_400_000), now)), 60, "overdue at the start");
         assert_eq!(about(wait(Duration::from_secs(1), Some(now - 5_000), now - 2_000)), 0);
+        assert_eq!(about(wait(day, Some(now + 10 * 86_400_000), now)), 86_400, "the clock was set back");
     }
 }
