@@ -221,6 +221,26 @@ async fn a_version_that_does_not_start_is_taken_back_under_load_on_other_files()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn where_the_second_does_not_start_the_same_command_goes_on_from_the_first() {
+    let story = Story::begin().await;
+    let (port, cured) = (story.managed.record("a")["port"].to_string(), story.versions.0.join("cured"));
+    let fails = format!("[ $7 != {port} ] || [ -e '{}' ] || exit 3;", cured.display());
+    let new = story.versions.make("new", &fails);
+    let upgrade = story.upgrade(json!({ "command": new, "canary_s": 0 })).await;
+    let summary = upgrade.ended(&story.managed, "failed").await;
+    assert!(summary.starts_with("a did not come to serve"), "{summary}");
+    assert!(summary.contains("a runs what it had before") && summary.contains("b runs Chroma"), "{summary}");
+    std::fs::write(&cured, "").expect("cured");
+    let upgrade = story.upgrade(json!({ "command": new, "canary_s": 0 })).await;
+    upgrade.ended(&story.managed, "done").await;
+    let (versions, managed) = story.end().await;
+    assert_eq!(versions.starts(&managed, "b"), ["old", "new"], "it kept its files all the while");
+    let mut starts = versions.starts(&managed, "a");
+    starts.dedup();
+    assert_eq!(starts, ["old", "new", "old", "new"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_first_one_that_dies_while_it_serves_is_taken_back_under_load() {
     let story = Story::begin().await;
     let new = story.versions.make("new", ":;");
@@ -247,7 +267,8 @@ async fn one_that_is_cancelled_while_the_first_serves_is_taken_back_under_load()
     let cancelled = story.managed.0.on_socket(Method::DELETE, &path, None).await.success();
     assert_eq!(cancelled.json()["state"], "cancelled");
     let summary = upgrade.ended(&story.managed, "cancelled").await;
-    assert!(summary.contains("b runs what it had before, and is the same as the others"), "{summary}");
+    let wanted = "It was cancelled. a runs what it had before. b runs what it had before, and is the same as the others";
+    assert_eq!(summary, wanted);
     let (versions, managed) = story.end().await;
     assert_eq!(versions.starts(&managed, "a"), ["old"]);
     assert_eq!(versions.starts(&managed, "b"), ["old", "new", "old"]);

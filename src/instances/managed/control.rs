@@ -107,6 +107,12 @@ impl Control {
         set_aside(&server.directory)
     }
 
+    /// True where files of a server were put aside.
+    #[must_use]
+    pub fn has_aside(&self, name: &str) -> bool {
+        self.server(name).is_some_and(|server| server.directory.join(ASIDE).exists())
+    }
+
     /// Deletes what was put aside of a server.
     ///
     /// # Errors

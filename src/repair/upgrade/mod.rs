@@ -97,7 +97,7 @@ impl Upgrade {
         }
         let Some(control) = &self.control else { return Err(NotUpgraded::NotNow(self.guide().await)) };
         self.check_now(control).await.map_err(NotUpgraded::NotNow)?;
-        // Of one that ended without ending its note; it must not be taken for this one's.
+        // It is kept until here, for an end that could not be noted; the next upgrade begins anew.
         note::forget(&self.store).await.map_err(NotStarted::from)?;
         let request = serde_json::to_value(request).unwrap_or_default();
         Ok(jobs.start(KIND, request).await?)
@@ -196,9 +196,17 @@ impl Upgrade {
         tracing::error!(instance = name, why, "the upgrade of a managed server failed; it is taken back");
         let why = format!("{name} did not come to serve with Chroma {}: {why}", note.to);
         let back = Back { instances: vec![name], why };
-        note.back = Some(back.clone());
-        note::keep(&self.store, &note).await.map_err(|error| error.to_string())?;
+        self.note_back(&mut note, &back).await;
         Err(self.take_back(servers, &note, &back).await)
+    }
+
+    /// Notes that something is taken back. Where that can't be noted it is done all the same: a restart before its end
+    /// would try the new executable once more.
+    async fn note_back(&self, note: &mut Note, back: &Back) {
+        note.back = Some(back.clone());
+        if let Err(error) = note::keep(&self.store, note).await {
+            tracing::error!(%error, "it can't be noted that an upgrade is taken back");
+        }
     }
 
     async fn renew_all(&self, servers: &Servers<'_>, note: &Note) -> Result<(), (String, String)> {
@@ -221,7 +229,8 @@ impl Upgrade {
         let mut told = vec![back.why.clone()];
         for name in back.instances.iter().rev() {
             told.push(match servers.restore(name, &note.to, note.before(name)).await {
-                Ok(()) => format!("{name} runs what it had before, and is the same as the others"),
+                Ok(true) => format!("{name} runs what it had before, and is the same as the others"),
+                Ok(false) => format!("{name} runs what it had before"),
                 Err(why) => format!("{name} is NOT well yet: {why}; see isochrome status"),
             });
         }
@@ -248,10 +257,7 @@ impl Upgrade {
             return self.forward(&servers, note).await.into();
         };
         let back = Back { instances, why: "It was cancelled".to_owned() };
-        note.back = Some(back.clone());
-        if let Err(error) = note::keep(&self.store, &note).await {
-            return Err(error.to_string()).into();
-        }
+        self.note_back(&mut note, &back).await;
         let summary = Some(self.take_back(&servers, &note, &back).await);
         End { summary, ..nothing }
     }

@@ -33,9 +33,8 @@ const AWAY_EMPTY: Duration = Duration::from_secs(1_800);
 const STILL: Duration = Duration::from_secs(600);
 /// How long to wait for another instance that has everything, before one is emptied.
 const SOURCE: Duration = Duration::from_secs(600);
-/// How often a comparison that could not be finished is made again, and the pause before.
-const COMPARISONS: u32 = 5;
-const COMPARISON_PAUSE: Duration = Duration::from_secs(10);
+/// Pauses in seconds before comparisons, of which each is for the one before that could not be finished.
+const COMPARISONS_S: [u64; 8] = [0, 1, 2, 4, 8, 16, 32, 64];
 const LOOK: Duration = Duration::from_millis(100);
 
 const STOPPING: &str = "Isochrome is stopping";
@@ -72,28 +71,47 @@ impl Servers<'_> {
         self.want(instance, Duty::Serve).await
     }
 
-    /// Has a server that was under way run by what it had before, and serve.
+    /// Has a server that was under way run by what it had before, and serve. True where it was filled for that, and
+    /// compared.
     ///
     /// # Errors
     /// What is in the way, and how things are then, for people.
-    pub async fn restore(&self, name: &str, to: &Chosen, before: Option<Chosen>) -> Result<(), String> {
+    pub async fn restore(&self, name: &str, to: &Chosen, before: Option<Chosen>) -> Result<bool, String> {
         let instance = self.instance(name)?.id;
-        if self.has(name, to)? {
-            if let Err(why) = self.has_source(instance).await {
-                self.want(instance, Duty::Serve).await?;
-                return Err(format!("{name} keeps {to} and its files, because {why}"));
-            }
-            self.stop(name, instance, false).await?;
-            self.tell(name, "setting its files aside");
-            self.blocking(name, Control::set_aside).await?;
+        // One that ran it before this upgrade began keeps it, and its files.
+        if self.has(name, to)? && before.as_ref() != Some(to) {
+            self.empty(name, instance, to).await?;
         }
         self.tell(name, "starting what it had before");
         let started = self.control.run(name, before).await;
         self.want(instance, Duty::Serve).await?;
         started?;
         self.well(name, true).await?;
-        self.compare(name).await?;
-        self.forget_aside(name).await
+        let is_filled = self.control.has_aside(name);
+        if is_filled {
+            self.compare(name).await?;
+            self.forget_aside(name).await?;
+        }
+        Ok(is_filled)
+    }
+
+    /// Stops a server and sets its files aside, unless they are the only ones.
+    async fn empty(&self, name: &str, instance: InstanceId, to: &Chosen) -> Result<(), String> {
+        let mut source = self.has_source(name, instance).await;
+        if source.is_ok() {
+            self.stop(name, instance, false).await?;
+            // It decides nothing any more, so this is true of everything that it ever decided.
+            source = self.has_source(name, instance).await;
+        }
+        if let Err(why) = source {
+            let started = self.control.run(name, Some(to.clone())).await;
+            self.want(instance, Duty::Serve).await?;
+            let started =
+                started.map_or_else(|why| format!(", and it does not start ({why})"), |()| String::new());
+            return Err(format!("{name} keeps Chroma {to} and its files, because {why}{started}"));
+        }
+        self.tell(name, "setting its files aside");
+        self.blocking(name, Control::set_aside).await
     }
 
     /// Deletes what an earlier way back of a server left.
@@ -137,8 +155,8 @@ impl Servers<'_> {
     /// That it is not the same, or can't be compared.
     pub async fn compare(&self, name: &str) -> Result<(), String> {
         let mut said = String::new();
-        for pause in (0..COMPARISONS).map(|n| COMPARISON_PAUSE * n) {
-            sleep(pause).await;
+        for pause_s in COMPARISONS_S {
+            sleep(Duration::from_secs(pause_s)).await;
             self.progress.anew(format!("{name}: comparing"));
             let report = self.verify.compare(&verify::Request::default(), self.progress).await;
             match report.verdict {
@@ -240,7 +258,8 @@ impl Servers<'_> {
     }
 
     /// Waits until another instance has everything that this one could be filled with.
-    async fn has_source(&self, instance: InstanceId) -> Result<(), String> {
+    async fn has_source(&self, name: &str, instance: InstanceId) -> Result<(), String> {
+        self.tell(name, "waiting until another instance has everything");
         let deadline = Instant::now() + SOURCE;
         let upto = self.replication.log_stats().durable_lsn;
         loop {
