@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io;
+use std::io::{self, Seek};
 use std::path::Path;
 
 use faults::{Call, Fault, Gate, Way};
@@ -40,7 +40,7 @@ fn asked<T>(
     }
 }
 
-/// For what the disk holds without power. A file is written once, from its begin.
+/// For what the disk holds without power.
 fn note(path: &Path, what: impl FnOnce(&Gate)) {
     if let Some(gate) = Gate::of(path) {
         what(&gate);
@@ -68,12 +68,13 @@ impl Disk for FaultyDisk {
 
     fn write(&self, path: &Path, file: &mut File, bytes: &[u8]) -> io::Result<()> {
         let mut again = file.try_clone()?;
+        let at = usize::try_from(file.stream_position()?).expect("a length");
         let whole = || {
-            note(path, |gate| gate.wrote(path, 0, bytes));
+            note(path, |gate| gate.wrote(path, at, bytes));
             Real.write(path, file, bytes)
         };
         let half = || {
-            note(path, |gate| gate.wrote(path, 0, &bytes[..bytes.len() / 2]));
+            note(path, |gate| gate.wrote(path, at, &bytes[..bytes.len() / 2]));
             // It is told to have failed either way.
             let _ = Real.write(path, &mut again, &bytes[..bytes.len() / 2]);
         };

@@ -6,6 +6,8 @@
 //! The story is told with the first call failing, then the second, and so on, until one is told to its end without
 //! reaching the call. `cargo test` takes about one call in `ISOCHROME_EVERY` (`make faults`: all of them), beginning where
 //! `ISOCHROME_SEED` says; `ISOCHROME_AT` is one call alone.
+//!
+//! A segment that is made ready has a thread of its own, so that its calls are counted by themselves.
 
 #![allow(
     clippy::unwrap_used,
@@ -46,33 +48,38 @@ fn number(variable: &str) -> Option<u64> {
 }
 
 fn fail_one_after_the_other(fault: Fault) {
+    let calls = fail_each(fault, "", number("ISOCHROME_EVERY").unwrap_or(12));
+    assert!(calls > 100, "the story makes only {calls} calls");
+}
+
+/// Fails about one call in `every` on files with `only` in their name; gives about how many there are.
+fn fail_each(fault: Fault, only: &'static str, every: u64) -> u64 {
     prepare();
     let seed = number("ISOCHROME_SEED").unwrap_or_else(|| fastrand::u64(..));
-    let every = number("ISOCHROME_EVERY").unwrap_or(12);
     let mut random = fastrand::Rng::with_seed(seed);
     if let Some(at) = number("ISOCHROME_AT") {
-        assert!(fails_at(fault, at, &mut random), "the story makes fewer calls");
-        return;
+        assert!(fails_at(fault, only, at, &mut random), "the story makes fewer calls");
+        return u64::MAX;
     }
     let (mut at, mut failed) = (0, 0);
     loop {
         // On average one in `every`.
         at += random.u64(1..2 * every);
-        if !fails_at(fault, at, &mut random) {
+        if !fails_at(fault, only, at, &mut random) {
             break;
         }
         failed += 1;
     }
     eprintln!("{fault:?}: {failed} calls failed, of less than {at} (ISOCHROME_SEED={seed})");
-    assert!(at > 100, "the story makes only {at} calls");
+    at
 }
 
 /// Tells the story with this call failing; false where there is no such call.
-fn fails_at(fault: Fault, at: u64, random: &mut fastrand::Rng) -> bool {
+fn fails_at(fault: Fault, only: &'static str, at: u64, random: &mut fastrand::Rng) -> bool {
     let dir = tempfile::tempdir().unwrap();
     let gate = Gate::over(dir.path());
-    gate.set(fault, at);
-    let told = story::tell(dir.path(), &gate);
+    gate.set_on(only, fault, at);
+    let told = story::tell(dir.path(), &gate, !only.is_empty());
     assert!(!PANICKED.load(Ordering::SeqCst), "a thread of the log panicked");
     let Some(call) = gate.failed() else { return false };
     eprintln!("{call}");
@@ -111,4 +118,12 @@ fn nothing_acknowledged_is_lost_when_any_call_does_half_of_its_work() {
 #[test]
 fn nothing_acknowledged_is_lost_when_any_call_does_its_work_and_fails() {
     fail_one_after_the_other(Fault::Torn);
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_when_any_call_on_a_segment_that_is_made_ready_fails() {
+    for fault in [Fault::Power, Fault::Io, Fault::Full, Fault::Short, Fault::Torn] {
+        let calls = fail_each(fault, story::SPARE, number("ISOCHROME_EVERY").unwrap_or(4));
+        assert!(calls > 10, "{fault:?}: only {calls} calls");
+    }
 }

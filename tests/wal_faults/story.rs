@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, unbounded};
 use faults::Gate;
@@ -19,12 +19,15 @@ use isochrome::wal::{
 /// Far longer than anything here takes; reached only by a test that fails.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+const SEGMENT_BYTES: u64 = 60_000;
+
 /// Writes of one life.
 const WRITES: u64 = 6;
 
 /// What the log has said.
 #[derive(Clone, Default)]
 pub struct Told {
+    with_spares: bool,
     /// Acknowledged entries by LSN, with their tickets.
     acknowledged: BTreeMap<Lsn, u64>,
     refused: BTreeSet<u64>,
@@ -43,17 +46,24 @@ struct Log {
     words: Receiver<Committed>,
 }
 
-/// Two lives with writes of all sizes, verdicts, checkpoints and segments that go. One call may fail, or the power.
-pub fn tell(dir: &Path, gate: &Gate) -> Told {
-    let mut told = Told::default();
+/// The segment that is made ready first.
+pub const SPARE: &str = "segment-000002";
+
+/// Two lives with writes of all sizes, verdicts, checkpoints and segments that go. One call may fail, or the power. Where
+/// `with_spares`, segments are made ready, and the first of them is waited for.
+pub fn tell(dir: &Path, gate: &Gate, with_spares: bool) -> Told {
+    let mut told = Told { with_spares, ..Told::default() };
     for life in 0..2 {
-        let Some(log) = open_at_last(dir, gate) else { break };
+        let Some(log) = open_at_last(dir, gate, with_spares) else { break };
         told.check(&log, gate);
         let dropped: Vec<Lsn> = told.finished.iter().copied().collect();
         log.wal.finished(&dropped);
         for ticket in life * WRITES..(life + 1) * WRITES {
             if !gate.is_dark() {
                 told.write(&log, ticket, gate);
+            }
+            if with_spares && ticket == 0 {
+                await_spare(dir, gate);
             }
         }
         at_last(gate, || log.wal.checkpoint());
@@ -66,7 +76,7 @@ pub fn tell(dir: &Path, gate: &Gate) -> Told {
 impl Told {
     /// Nothing fails any more: everything acknowledged is there, nothing else, and it goes on.
     pub fn judge(mut self, dir: &Path, gate: &Gate, call: &str) {
-        let log = open(dir).unwrap_or_else(|error| panic!("after {call}: {error}"));
+        let log = open(dir, self.with_spares).unwrap_or_else(|error| panic!("after {call}: {error}"));
         self.check(&log, gate);
         self.look_up(&log, gate);
         self.write(&log, 100, gate);
@@ -206,11 +216,21 @@ fn at_last<T>(gate: &Gate, mut step: impl FnMut() -> Result<T, LogError>) -> Opt
     }
 }
 
-fn open_at_last(dir: &Path, gate: &Gate) -> Option<Log> {
-    let first = open(dir).or_else(|error| {
+/// Waits until the segment is filled, unless a call of that failed.
+fn await_spare(dir: &Path, gate: &Gate) {
+    let ahead = dir.join("wal").join(format!("{SPARE}.db-wal"));
+    let deadline = Instant::now() + PATIENCE;
+    while gate.failed().is_none() && std::fs::metadata(&ahead).map_or(0, |file| file.len()) < SEGMENT_BYTES {
+        assert!(Instant::now() < deadline, "no segment is made ready");
+        std::thread::yield_now();
+    }
+}
+
+fn open_at_last(dir: &Path, gate: &Gate, with_spares: bool) -> Option<Log> {
+    let first = open(dir, with_spares).or_else(|error| {
         assert!(matches!(error, OpenError::Storage { .. }), "after {:?}: {error}", gate.failed());
         assert!(gate.failed().is_some(), "no call failed, and there is an error: {error}");
-        open(dir)
+        open(dir, with_spares)
     });
     match first {
         Err(_) if gate.is_dark() => None,
@@ -219,12 +239,12 @@ fn open_at_last(dir: &Path, gate: &Gate) -> Option<Log> {
     }
 }
 
-fn open(dir: &Path) -> Result<Log, OpenError> {
+fn open(dir: &Path, with_spares: bool) -> Result<Log, OpenError> {
     let (tell, words) = unbounded();
     let options = WalOptions {
-        segment_bytes: 60_000,
-        // What it would do, when, is up to a thread of its own.
-        spare_after_ms: 3_600_000,
+        segment_bytes: SEGMENT_BYTES,
+        // What it does, when, is up to a thread of its own.
+        spare_after_ms: if with_spares { 0 } else { 3_600_000 },
         cache_bytes: 0,
         checkpoint_ms: 3_600_000,
         fold_after_ms: 0,

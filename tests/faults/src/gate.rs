@@ -71,6 +71,8 @@ pub struct Gate {
 #[derive(Debug, Default)]
 struct State {
     plan: Option<(Fault, u64)>,
+    /// Only calls on files with this in their name are counted.
+    only: &'static str,
     seen: u64,
     failed: Option<String>,
     images: Images,
@@ -101,8 +103,13 @@ impl Gate {
 
     /// From now on the `at`-th call that `fault` fits, counted from 1, fails by it.
     pub fn set(&self, fault: Fault, at: u64) {
+        self.set_on("", fault, at);
+    }
+
+    /// The same, of the calls on files whose name has `only` in it.
+    pub fn set_on(&self, only: &'static str, fault: Fault, at: u64) {
         let mut state = locked(&self.state);
-        (state.plan, state.seen, state.failed) = (Some((fault, at)), 0, None);
+        (state.plan, state.only, state.seen, state.failed) = (Some((fault, at)), only, 0, None);
     }
 
     /// Everything passes again. Gives the call that failed.
@@ -157,7 +164,10 @@ impl Gate {
         if state.failed.is_some() && state.plan.is_some_and(|(fault, _)| fault == Fault::Power) {
             return Way::Failed(Fault::Power);
         }
-        let Some((fault, at)) = state.plan.filter(|(fault, _)| fault.fits(call)) else { return Way::Through };
+        let is_meant = path.file_name().is_some_and(|name| name.to_string_lossy().contains(state.only));
+        let Some((fault, at)) = state.plan.filter(|(fault, _)| is_meant && fault.fits(call)) else {
+            return Way::Through;
+        };
         state.seen += 1;
         if state.seen != at {
             return Way::Through;
