@@ -21,8 +21,9 @@ fn run() -> Result<Exit, Exit> {
             let config = load(&flags)?;
             let set_level = cli::log::start(&config.log.level);
             abort_on_panic();
+            let beginning = cli::anew::Beginning::new(config.listen).map_err(fail)?;
             runtime(Budget::of(&config.resources).workers)?
-                .block_on(async { Ok(cli::serve::serve(&config, flags, set_level).await) })
+                .block_on(async { Ok(cli::serve::serve(&config, flags, set_level, beginning).await) })
         }
         Command::Adopt(args) => {
             let config = load(&Flags::from(&args.server))?;
@@ -98,13 +99,16 @@ fn abort_on_panic() {
     }));
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the reason ends here")]
 #[expect(clippy::print_stderr, reason = "the answer to the person who started the command")]
+fn fail(reason: String) -> Exit {
+    eprintln!("Can't start: {reason}");
+    Exit::Failed
+}
+
 fn runtime(workers: usize) -> Result<tokio::runtime::Runtime, Exit> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
-    builder.worker_threads(workers).enable_all().build().map_err(|error| {
-        eprintln!("Can't start: {error}");
-        Exit::Failed
-    })
+    builder.worker_threads(workers).enable_all().build().map_err(|error| fail(error.to_string()))
 }
 
 /// Prints every problem, one a line.

@@ -73,7 +73,8 @@ pub enum Command {
 
     /// Add an instance to a data directory that is in use, while nobody serves from it
     ///
-    /// It is filled from the others at the next start, while clients read and write. Its server must be empty.
+    /// It is filled from the others at the next start, while clients read and write. Its server must be empty. An instance
+    /// that the configuration names behind all others joins without this, at a start or a reload.
     #[command(after_help = PRECEDENCE)]
     Add(RosterArgs),
 

@@ -1,6 +1,7 @@
 //! The command line: what can be asked for, and how it ends.
 
 pub mod adopt;
+pub mod anew;
 mod args;
 pub mod check;
 pub mod config;

@@ -25,13 +25,21 @@ impl Reloading {
         Ok(Self { flags, set_level, hangup })
     }
 
-    /// Reloads at every signal, for the life of the process.
+    /// Reloads at every signal, until instances join: then the process is to begin anew, and takes the whole configuration.
     pub async fn run(mut self, mut config: Config, operators: Operators) {
         let mut number = 0;
         while self.hangup.recv().await.is_some() {
             number += 1;
             let next = self.read(&config).await;
             let result = match next {
+                Ok(reloaded) if !reloaded.joining.is_empty() => {
+                    let names = reloaded.joining.join(", ");
+                    tracing::warn!(
+                        instances = names,
+                        "instances join: beginning anew, clients are held meanwhile"
+                    );
+                    return;
+                }
                 Ok(reloaded) => {
                     config = reloaded.config.clone();
                     self.apply(&reloaded, &operators);

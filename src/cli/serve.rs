@@ -1,6 +1,6 @@
 //! `isochrome serve`: the story of the process, from the configuration to the last flush.
 
-use std::net::SocketAddr;
+use std::net::{self, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::Exit;
+use super::anew::{self, Beginning};
 use super::log::SetLevel;
 use super::reload::Reloading;
 use crate::admin::{self, Operators};
@@ -38,8 +39,8 @@ const MAX_IN_FLIGHT: usize = 16;
 /// Serves until a signal says stop.
 ///
 /// `flags` are those that the configuration was read with, for reading it again; `set_level` changes what is logged.
-pub async fn serve(config: &Config, flags: Flags, set_level: SetLevel) -> Exit {
-    match run(config, flags, set_level).await {
+pub async fn serve(config: &Config, flags: Flags, set_level: SetLevel, beginning: Beginning) -> Exit {
+    match run(config, flags, set_level, beginning).await {
         Ok(()) => Exit::Well,
         Err(reason) => {
             tracing::error!("{reason}");
@@ -48,33 +49,45 @@ pub async fn serve(config: &Config, flags: Flags, set_level: SetLevel) -> Exit {
     }
 }
 
-async fn run(config: &Config, flags: Flags, set_level: SetLevel) -> Result<(), String> {
+async fn run(
+    config: &Config,
+    flags: Flags,
+    set_level: SetLevel,
+    mut beginning: Beginning,
+) -> Result<(), String> {
     let reloading = Reloading::new(flags, set_level)?;
-    // The port is tried first, so that a taken one is said at once; it is bound for good when everything stands.
-    drop(bind(config.listen).await?);
+    if beginning.socket.is_none() {
+        // Tried first, so that a taken port is said at once; it is bound for good when everything stands.
+        drop(bind(config.listen).await?);
+    }
     let opened = open_log(config).await?;
     let managed = start_managed(config)?;
     let stop = stop_signal()?;
-    let served = serve_instances(config, opened, managed.as_ref(), reloading, stop).await;
+    let served =
+        serve_instances(config, opened, managed.as_ref(), (reloading, beginning.socket.take()), stop).await;
     if let Some(managed) = managed {
         tracing::info!("stopping the managed servers");
         managed.stop(MANAGED_GRACE).await;
     }
-    served
+    match served? {
+        None => Ok(()),
+        Some(socket) => Err(format!("can't begin anew: {}", anew::begin(socket))),
+    }
 }
 
+/// Serves until a signal says stop. Gives the socket for clients where the process is to begin anew with it.
 async fn serve_instances(
     config: &Config,
     opened: Opened,
     managed: Option<&ManagedServers>,
-    reloading: Reloading,
+    (reloading, handed_over): (Reloading, Option<net::TcpListener>),
     mut stop: watch::Receiver<bool>,
-) -> Result<(), String> {
+) -> Result<Option<net::TcpListener>, String> {
     if let Some(managed) = managed {
         tracing::info!("starting two Chroma servers");
         let failed = tokio::select! {
             failed = managed.first_starts() => failed,
-            _ = stop.changed() => return Ok(()),
+            _ = stop.changed() => return Ok(None),
         };
         for (name, reason) in failed {
             tracing::error!(instance = name, reason, "a managed server did not start; it is tried again");
@@ -82,7 +95,7 @@ async fn serve_instances(
     }
     let instances = instances(config, managed);
     let ready = opened.reach(instances.clone()).await.map_err(|error| error.to_string())?;
-    let socket = bind(config.listen).await?;
+    let (socket, kept) = socket(config.listen, handed_over).await?;
     let chunk_size = usize::try_from(config.repair.chunk_size).unwrap_or(usize::MAX);
     let rebuilds = Rebuilds::open(&config.data_dir, chunk_size).map_err(|error| error.to_string())?;
     let running = ready.run(settings(config, instances.len()), config.health.interval, rebuilds);
@@ -91,25 +104,45 @@ async fn serve_instances(
     let repair =
         Repair::start(&config.data_dir, running.replication.clone(), control, config.verify.every).await;
     let state = Operators { app, repair: repair.map_err(|error| error.to_string())? };
-    let reloading = tokio::spawn(reloading.run(config.clone(), state.clone()));
+    let mut reloading = tokio::spawn(reloading.run(config.clone(), state.clone()));
     let admin_listener = admin::socket::bind(&config.data_dir)?;
     welcome(config, &instances);
+    let (end, ended) = watch::channel(false);
     let until = |mut stop: watch::Receiver<bool>| async move { _ = stop.wait_for(|stop| *stop).await };
     let admin = axum::serve(admin_listener, admin::router(state.clone()));
-    let admin = tokio::spawn(admin.with_graceful_shutdown(until(stop.clone())).into_future());
+    let admin = tokio::spawn(admin.with_graceful_shutdown(until(ended.clone())).into_future());
     let origins = &config.http.cors_allow_origins;
     let front = Front::new(state.app.clone(), origins, admin::public_router(state.clone()));
     let workers = Workers::start(Budget::of(&config.resources).workers);
     let workers = Arc::new(workers.map_err(|error| format!("can't start the threads for clients: {error}"))?);
-    let server = listener::serve(socket, front, config.http.clone(), Arc::clone(&workers), stop.clone());
+    let server = listener::serve(socket, front, config.http.clone(), Arc::clone(&workers), ended);
     let server = tokio::spawn(server);
-    until(stop).await;
+    let anew = tokio::select! {
+        () = until(stop) => false,
+        grown = &mut reloading => grown.is_ok(),
+    };
+    end.send_replace(true);
     reloading.abort();
     state.repair.stop();
     shut_down(config, server, admin, running).await;
     // Writes whose senders went away ran there until now.
     drop(workers);
-    Ok(())
+    Ok(anew.then_some(kept))
+}
+
+/// The socket for clients, and the same once more, which keeps its queue open.
+async fn socket(
+    listen: SocketAddr,
+    handed_over: Option<net::TcpListener>,
+) -> Result<(TcpListener, net::TcpListener), String> {
+    let failed = |error: std::io::Error| format!("can't listen on {listen}: {error}");
+    let socket = match handed_over {
+        Some(socket) => socket,
+        None => bind(listen).await?.into_std().map_err(failed)?,
+    };
+    let used = socket.try_clone().map_err(failed)?;
+    used.set_nonblocking(true).map_err(failed)?;
+    Ok((TcpListener::from_std(used).map_err(failed)?, socket))
 }
 
 type Server = tokio::task::JoinHandle<()>;

@@ -11,7 +11,8 @@ use super::reader::Reader;
 pub(super) const DOC: &str = "\
 The Chroma servers to use, the preferred one first: each with a `name` (letters, digits, `-` and `_`) and a `url`, \
 `http://HOST:PORT`. Without any, two Chroma servers are started and supervised on this machine. The data directory \
-belongs to its instances: keep their names and their order.";
+belongs to its instances: keep their names and their order. One that is named behind them joins, at the next start or \
+reload, and is filled from the others; its server must be empty.";
 
 /// The most instances that one Isochrome serves. Every write goes to each of them.
 pub const MAX_INSTANCES: usize = 16;

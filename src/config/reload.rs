@@ -17,6 +17,8 @@ pub struct Reloaded {
     pub applied: Vec<Change>,
     /// What the new configuration says otherwise, and only a restart can change.
     pub needs_restart: Vec<Change>,
+    /// Instances that are named behind all others and were not before.
+    pub joining: Vec<String>,
 }
 
 /// One key with another value than before, as it would stand in the file; a secret is not shown.
@@ -63,11 +65,17 @@ impl Config {
         let config = Self::of(values, self.instances.clone());
         let problems = config.problems_together();
         if problems.is_empty() {
-            Ok(Reloaded { config, applied, needs_restart })
+            let joining = joining(&self.instances, &next.instances);
+            Ok(Reloaded { config, applied, needs_restart, joining })
         } else {
             Err(ConfigErrors(problems))
         }
     }
+}
+
+fn joining(old: &[InstanceConfig], new: &[InstanceConfig]) -> Vec<String> {
+    let new = new.strip_prefix(old).filter(|_| !old.is_empty()).unwrap_or_default();
+    new.iter().map(|instance| instance.name.clone()).collect()
 }
 
 fn instances_change(old: &Config, new: &Config) -> Option<Change> {

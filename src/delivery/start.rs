@@ -151,7 +151,7 @@ fn fits(recovered: &Recovered, names: &[&str]) -> Result<(), String> {
             let known: Vec<&str> = recovered.instances.iter().map(|known| known.name.as_str()).collect();
             return Err(format!(
                 "this data directory keeps the instances {} the same, in this order; give the same names in the same order, \
-                 or change that with `isochrome add` and `isochrome remove`",
+                 new ones last, or take one out with `isochrome remove`",
                 known.join(", ")
             ));
         }
@@ -182,8 +182,8 @@ fn fits(recovered: &Recovered, names: &[&str]) -> Result<(), String> {
         });
         if let Some(lacking) = lacking {
             return Err(format!(
-                "the instance {name} never got the collection {} and the log no longer holds its writes; this \
-                 version can't add an instance to a data directory that is in use",
+                "the instance {name} never got the collection {} and the log no longer holds its writes; take it out with \
+                 `isochrome remove`, empty its server, and name it last",
                 lacking.name
             ));
         }

@@ -91,6 +91,7 @@ pub fn open(setup: &Setup<'_>) -> Result<Opened, OpenError> {
     let readers = Readers::new(&wal_dir);
     check_segments(&state, &segments).map_err(wrap)?;
     catch_up(&mut state, &readers, &segments, &setup.options).map_err(wrap)?;
+    state.join_new(setup.instances).map_err(wrap)?;
     drop_leftovers(&state, &wal_dir, &readers, &mut segments).map_err(wrap)?;
     let numbers: Vec<u64> = segments.keys().copied().collect();
     let mut scanned = scan::scan(&readers, &numbers).map_err(wrap)?;

@@ -39,15 +39,7 @@ impl State {
     pub fn instances(&mut self, names: &[String]) -> Result<Vec<Instance>, OpenError> {
         let error =
             |error: LogError| OpenError::Storage { dir: self.conn.path().unwrap_or_default().into(), error };
-        let met: u64 = self
-            .conn
-            .query_row(
-                "SELECT (SELECT count(*) FROM instance WHERE joined = 1) + (SELECT count(*) FROM position)",
-                [],
-                |row| row.get(0),
-            )
-            .map_err(|e| error(e.into()))?;
-        if met == 0 && !names.is_empty() {
+        if !names.is_empty() && !self.has_met_any().map_err(error)? {
             self.conn.execute("DELETE FROM instance", []).map_err(|e| error(e.into()))?;
             for (place, name) in names.iter().enumerate() {
                 let number = u8::try_from(place).map_err(|_| OpenError::TooManyInstances)?;
@@ -64,6 +56,13 @@ impl State {
             })
         })
         .map_err(error)
+    }
+
+    /// True where an instance has our marker, or something was written there.
+    pub(super) fn has_met_any(&self) -> Result<bool, LogError> {
+        let select =
+            "SELECT EXISTS (SELECT 1 FROM instance WHERE joined = 1) OR EXISTS (SELECT 1 FROM position)";
+        Ok(self.conn.query_row(select, [], |row| row.get(0))?)
     }
 
     /// What an operator wants of the instances.

@@ -53,6 +53,19 @@ impl State {
         Ok(InstanceId(next))
     }
 
+    /// Adds those that are named behind all that the directory knows, where it has met any.
+    pub fn join_new(&mut self, names: &[String]) -> Result<(), LogError> {
+        if !self.has_met_any()? {
+            return Ok(());
+        }
+        let known = self.names()?;
+        for name in names.strip_prefix(known.as_slice()).unwrap_or_default() {
+            tracing::warn!(instance = name, "an instance joins; every collection is copied to it");
+            self.join(name)?;
+        }
+        Ok(())
+    }
+
     /// A living collection that nobody but this instance could be the source of, by its name.
     pub fn last_held(&self, instance: InstanceId) -> Result<Option<String>, LogError> {
         let held =
