@@ -41,6 +41,10 @@ fn one_that_is_down_while_the_log_fills_is_marked_once_and_holds_it_no_more() {
     assert_eq!((view.pending, view.instances[1].marked, view.instances[1].rebuilds.len()), (0, 1, 1));
     bench.feed(Event::LogFilling);
     assert_eq!(marked(&bench), 1, "it holds nothing any more");
+    bench.log(add(&[500]));
+    bench.finish_all(201);
+    bench.feed(Event::LogFilling);
+    assert_eq!((marked(&bench), bench.core.view().pending), (1, 0), "nor what comes later");
 }
 
 #[test]
@@ -164,4 +168,71 @@ fn an_operator_releases_one_that_lags_until_it_has_caught_up() {
     commit(&mut bench, 4);
     tick_until(&mut bench, 40_000);
     assert!(bench.core.view().slowed_by.is_some(), "it is waited for again");
+}
+
+#[test]
+fn a_collection_that_was_made_while_it_was_down_is_not_marked() {
+    let mut bench = Bench::new();
+    bench.core.settings.rebuild = true;
+    bench.down(B);
+    bench.make_collection();
+    missed(&mut bench, 5);
+    bench.feed(Event::LogFilling);
+    assert_eq!(marked(&bench), 0, "nobody knows whether it is there already");
+}
+
+#[test]
+fn a_copy_that_is_divergent_is_no_source_for_another() {
+    let mut bench = with_rebuild();
+    bench.down(A);
+    bench.log(add(&[2]));
+    bench.finish_all(201);
+    bench.up(A);
+    let late = bench.take(A);
+    bench.reject(&late, None);
+    bench.save();
+    missed(&mut bench, 3);
+    bench.feed(Event::LogFilling);
+    assert_eq!(marked(&bench), 0, "it is the last one that has everything");
+}
+
+#[test]
+fn without_a_limit_nobody_waits_for_one_that_lags() {
+    let mut bench = lagging();
+    bench.core.settings.max_lag_ms = 0;
+    tick_until(&mut bench, 60_000);
+    commit(&mut bench, 3);
+    assert_eq!((bench.statuses(), bench.core.view().slowed_by), (vec![201], None));
+}
+
+#[test]
+fn the_delay_stays_while_the_lag_shrinks() {
+    let mut bench = lagging();
+    tick_until(&mut bench, 3_000);
+    commit(&mut bench, 3);
+    tick_until(&mut bench, 10_000);
+    let slowed = bench.core.view().slowed_by;
+    assert!(slowed.is_some());
+    let behind = bench.take(B);
+    bench.succeed(&behind, 201);
+    bench.save();
+    bench.tick_at(11_000);
+    assert_eq!(bench.core.view().slowed_by, slowed, "8 s after 10 s");
+}
+
+#[test]
+fn neither_a_divergent_copy_nor_a_write_without_verdict_slows_anybody() {
+    let mut bench = lagging();
+    let behind = bench.take(B);
+    bench.reject(&behind, None);
+    bench.save();
+    commit(&mut bench, 3);
+    tick_until(&mut bench, 20_000);
+    assert_eq!(bench.core.view().slowed_by, None, "its copy is given up");
+
+    let mut bench = Bench::with_collection();
+    bench.core.settings.max_lag_ms = 5_000;
+    bench.log(add(&[2]));
+    tick_until(&mut bench, 8_000);
+    assert_eq!(bench.core.view().slowed_by, None, "nobody misses what is not committed");
 }
