@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal, Write, stderr};
 use std::path::Path;
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -25,11 +26,13 @@ const WIDTH: usize = 78;
 pub async fn job(data_dir: &Path, id: i64) -> Result<Value, String> {
     let mut shown = Shown { live: stderr().is_terminal(), last: None, width: 0 };
     let path = format!("/admin/jobs/{id}");
+    // One for the whole time: it hears what comes between two looks too.
+    let mut interrupted = pin!(tokio::signal::ctrl_c());
     loop {
         let look = socket::answer(data_dir, Method::GET, &path, Bytes::new());
         let looked: Result<Value, String> = tokio::select! {
             looked = look => looked,
-            _ = tokio::signal::ctrl_c() => {
+            _ = &mut interrupted => {
                 shown.clear();
                 return Err(format!("The job goes on: `isochrome jobs {id}` shows it, with --cancel it ends."));
             }

@@ -16,3 +16,4 @@ mod stop;
 #[path = "../support/mod.rs"]
 mod support;
 mod upgrade;
+mod versions;

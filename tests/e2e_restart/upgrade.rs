@@ -1,10 +1,8 @@
 //! Managed servers get another version of Chroma, one after the other, while clients read and write; one that does not
 //! come back well gets the old one again, and never on the files that the new one has opened.
-//!
-//! The versions are scripts that note each start and become the same server.
 
-use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use http::Method;
@@ -18,43 +16,11 @@ use super::support::isochrome::Setup;
 use super::support::load::{Acknowledged, Job, Kind, Load};
 use super::support::places;
 use super::support::process::{End, Signal};
+use super::versions::Versions;
 
 const PER_SECOND: u32 = 10;
 /// How long an upgrade may take to come to a point.
 const PATIENCE: Duration = Duration::from_secs(240);
-
-/// Executables that note their starts, as lines of a word and a port.
-struct Versions(PathBuf);
-
-impl Versions {
-    fn new() -> Self {
-        Self(places::directory("versions"))
-    }
-
-    /// An executable with a name, which does this before it becomes the server.
-    fn make(&self, name: &str, before: &str) -> PathBuf {
-        let path = self.0.join(name);
-        let (starts, chroma) = (self.0.join("starts"), places::chroma());
-        let note =
-            format!("[ \"$1\" != run ] || {{ echo \"{name} $7\" >> '{}'; {before} }}", starts.display());
-        std::fs::write(&path, format!("#!/bin/sh\n{note}\nexec '{}' \"$@\"\n", chroma.display()))
-            .expect("script");
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("executable");
-        path
-    }
-
-    /// By which executables the server of an instance was started, in order.
-    fn starts(&self, managed: &Managed, instance: &str) -> Vec<String> {
-        let port = format!(" {}", managed.record(instance)["port"]);
-        self.all_starts().iter().filter_map(|line| line.strip_suffix(&port)).map(str::to_owned).collect()
-    }
-
-    /// By which executables, and at which ports, servers were started.
-    fn all_starts(&self) -> Vec<String> {
-        let text = std::fs::read_to_string(self.0.join("starts")).expect("starts");
-        text.lines().map(str::to_owned).collect()
-    }
-}
 
 /// Two servers of the old version, and clients that read and write.
 struct Story {
@@ -259,8 +225,24 @@ async fn a_first_one_that_dies_while_it_serves_is_taken_back_under_load() {
 async fn one_that_is_cancelled_while_the_first_serves_is_taken_back_under_load() {
     let story = Story::begin().await;
     let new = story.versions.make("new", ":;");
-    let upgrade = story.upgrade(json!({ "command": new })).await;
+    let mut waiting = Command::new(env!("CARGO_BIN_EXE_isochrome"))
+        .args(["upgrade-chroma", "--data-dir"])
+        .arg(story.managed.0.data())
+        .arg("--command")
+        .arg(&new)
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the command");
+    // Its first word is that it waits.
+    let mut words = BufReader::new(waiting.stderr.take().expect("its words"));
+    words.read_line(&mut String::new()).expect("a line");
+    let upgrade = Upgrade(1);
     upgrade.first_serves(&story.managed).await;
+    signal(waiting.id().into(), Signal::INT);
+    let mut rest = String::new();
+    words.read_to_string(&mut rest).expect("its last words");
+    assert!(rest.contains("The job goes on: `isochrome jobs 1` shows it"), "{rest}");
+    assert_eq!(waiting.wait().expect("its end").code(), Some(1));
     let second = story.ask(json!({ "command": new })).await.expect(409);
     assert!(second.text().contains("An upgrade is under way"), "{}", second.text());
     let path = format!("/admin/jobs/{}", upgrade.0);
