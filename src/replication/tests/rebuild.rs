@@ -115,15 +115,24 @@ fn the_next_chunk_is_read_while_one_is_put_and_they_are_put_in_order() {
 
 #[test]
 fn where_one_can_not_be_put_it_is_read_again_and_what_was_read_ahead_counts_no_more() {
-    let (mut bench, put, ahead) = reading_ahead();
-    let detail = "the chunk is to be read again".to_owned();
-    bench.end(&put, DeliveryOutcome::NotExecuted { detail, refused: false });
-    read(&mut bench, &ahead, 1);
-    bench.tick_at(60_000);
-    let again = bench.take(A);
-    assert_eq!(errand(&again), Errand::Fetch { after: None });
-    read(&mut bench, &again, 0);
-    assert_eq!(errand(&bench.take(B)), Errand::Put { place: 0, records: 1 });
+    for ahead_is_first in [true, false] {
+        let (mut bench, put, ahead) = reading_ahead();
+        let detail = "the chunk is to be read again".to_owned();
+        let failed = DeliveryOutcome::NotExecuted { detail, refused: false };
+        if ahead_is_first {
+            read(&mut bench, &ahead, 1);
+            bench.end(&put, failed);
+        } else {
+            bench.end(&put, failed);
+            read(&mut bench, &ahead, 1);
+        }
+        bench.tick_at(60_000);
+        let again = bench.take(A);
+        assert_eq!(errand(&again), Errand::Fetch { after: None });
+        read(&mut bench, &again, 0);
+        assert_eq!(errand(&bench.take(B)), Errand::Put { place: 0, records: 1 });
+        assert_eq!(errand(&bench.take(A)), Errand::Fetch { after: Some(0) });
+    }
 }
 
 #[test]
