@@ -1,11 +1,10 @@
 //! While many lanes are being decided, an instance that follows takes one run at a time: what comes in a lane meanwhile
 //! waits there, and goes as one run. Each request costs a server a fixed part, and servers often share a machine with the
-//! one that decides, whose clients wait. The lane that has waited longest is the next, after a rest as long as the last
-//! run took, in which more comes together.
+//! one that decides, whose clients wait. The lane that has waited longest is the next.
 
 use std::collections::{BTreeSet, VecDeque};
 
-use super::core::{Core, InFlight};
+use super::core::Core;
 use super::step::Step;
 use crate::chroma::ids::InstanceId;
 use crate::wal::record::Lane;
@@ -15,9 +14,6 @@ const MANY: usize = 4;
 /// Deliveries of an instance that follows while there are many.
 const FEW: usize = 1;
 
-/// The longest rest. Short runs gain by it; long ones are full anyway.
-const LONGEST_REST_MS: u64 = 50;
-
 /// What an instance follows.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Following {
@@ -26,8 +22,6 @@ pub(super) struct Following {
     /// Lanes that wait for their turn, the first one longest.
     held: VecDeque<Lane>,
     known: BTreeSet<Lane>,
-    /// It rests until then, while there are many.
-    rests_until_ms: u64,
 }
 
 impl Following {
@@ -79,9 +73,8 @@ impl Core {
 
     /// True where the instance may follow in one more lane. With `write.acknowledge = "all"` clients wait for it.
     fn may_follow(&self, instance: InstanceId) -> bool {
-        let own = &self.instances[instance.index()].following;
-        let has_turn = own.in_flight < FEW && own.rests_until_ms <= self.now_ms;
-        has_turn || self.deciding < MANY || self.settings.acknowledge_all
+        let own = self.instances[instance.index()].following.in_flight;
+        own < FEW || self.deciding < MANY || self.settings.acknowledge_all
     }
 
     /// The next lane that may have something to send to an instance; true where it is its turn to be followed.
@@ -92,8 +85,7 @@ impl Core {
             return Some((key, true));
         }
         // What it decides itself does not keep it from following.
-        if may_follow
-            && state.following.in_flight == 0
+        if state.following.in_flight == 0
             && let Some(key) = state.following.next()
         {
             return Some((key, true));
@@ -112,26 +104,8 @@ impl Core {
         let holds = !may_follow || !following.held.is_empty();
         if holds {
             following.hold(key);
-            let until_ms = following.rests_until_ms;
-            if until_ms > self.now_ms {
-                self.retries.insert((until_ms, key.clone()));
-            }
         }
         holds
-    }
-
-    /// A delivery of an instance that follows ended: where there are many it rests.
-    pub(super) fn rest(&mut self, ended: &InFlight) {
-        if !ended.decided || self.deciding < MANY {
-            return;
-        }
-        let took_ms = self.now_ms.saturating_sub(ended.since_ms);
-        let until_ms = self.now_ms + took_ms.min(LONGEST_REST_MS);
-        let following = &mut self.instances[ended.instance.index()].following;
-        following.rests_until_ms = until_ms;
-        if let Some(next) = following.held.front() {
-            self.retries.insert((until_ms, next.clone()));
-        }
     }
 
     /// Counts a delivery that begins, or that ended.

@@ -22,7 +22,6 @@ impl Core {
         };
         let instance = ended.instance;
         self.count_delivery(instance, ended.decided, false);
-        self.rest(&ended);
         self.dirty.insert(ended.lane.clone());
         let Some(lane) = self.lanes.get_mut(&ended.lane) else {
             return;

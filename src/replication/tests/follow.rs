@@ -3,7 +3,7 @@
 use super::bench::{A, B, Bench, add, records};
 use crate::catalog::{DEFAULT_DATABASE, DEFAULT_TENANT};
 use crate::chroma::ids::CollectionId;
-use crate::replication::event::{Action, Delivery, Event};
+use crate::replication::event::{Action, Delivery};
 use crate::wal::record::{Lane, Op, RecordKind};
 
 fn lane(number: u128) -> Lane {
@@ -62,22 +62,6 @@ fn while_many_lanes_are_decided_what_a_follower_misses_in_one_goes_as_one_run_in
     bench.save();
     bench.finish_all(201);
     assert_eq!(bench.core.view().pending, 0, "nothing is left behind");
-}
-
-#[test]
-fn between_two_runs_a_follower_rests_as_long_as_one_took() {
-    let mut bench = with_collections(6);
-    (0..6).for_each(|number| _ = bench.log_in(lane(number), add(&[10])));
-    (0..6).for_each(|number| decide_and_go_on(&mut bench, number, 11));
-    let first = bench.take(B);
-    bench.now_ms += 30;
-    bench.succeed(&first, 201);
-    bench.save();
-    assert_eq!(followed(&bench).len(), 0);
-    assert_eq!(bench.core.next_wake_ms(), Some(bench.now_ms + 30));
-    bench.now_ms += 30;
-    bench.feed(Event::Wake);
-    assert_eq!(followed(&bench).len(), 1);
 }
 
 #[test]
