@@ -13,7 +13,7 @@ use crate::instances::client::Instance;
 use crate::instances::fence::Fenced;
 use crate::repair::verify::report::Report;
 use crate::replication::rebuild::RebuildView;
-use crate::replication::view::{CoreView, InstanceView};
+use crate::replication::view::InstanceView;
 use crate::wal::WalStats;
 use crate::wal::record::Lsn;
 use crate::wal::record::duty::Duty;
@@ -193,19 +193,7 @@ impl Status {
         let replication = app.replication.clone();
         let log = tokio::task::spawn_blocking(move || replication.log_stats()).await.ok();
         // Nothing is known while the core stops.
-        let view = app.replication.view().await.unwrap_or_else(|| CoreView {
-            instances: Vec::new(),
-            pending: 0,
-            undecided: 0,
-            oldest_pending: None,
-            suspects: Vec::new(),
-            poisoned: Vec::new(),
-            refused: Vec::new(),
-            waiting_reads: 0,
-            oldest_undecided: None,
-            moves: Vec::new(),
-            slowed_by: None,
-        });
+        let view = app.replication.view().await.unwrap_or_default();
         let chroma = executables(operators).await;
         let oldest = view.instances.iter().filter_map(|view| view.oldest_pending).collect();
         let accepted_ms = app.replication.accepted_ms(oldest).await;

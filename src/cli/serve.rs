@@ -118,7 +118,7 @@ async fn serve_instances(
     let server = listener::serve(socket, front, config.http.clone(), Arc::clone(&workers), ended);
     let server = tokio::spawn(server);
     let anew = tokio::select! {
-        () = until(stop) => false,
+        () = until(stop.clone()) => false,
         grown = &mut reloading => grown.is_ok(),
     };
     end.send_replace(true);
@@ -127,7 +127,8 @@ async fn serve_instances(
     shut_down(config, server, admin, running).await;
     // Writes whose senders went away ran there until now.
     drop(workers);
-    Ok(anew.then_some(kept))
+    // One who wants it to end meanwhile is not answered with a new beginning.
+    Ok((anew && !*stop.borrow()).then_some(kept))
 }
 
 /// The socket for clients, and the same once more, which keeps its queue open.

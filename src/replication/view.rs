@@ -70,7 +70,7 @@ pub struct RefusedView {
 }
 
 /// The whole at a moment.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct CoreView {
     pub instances: Vec<InstanceView>,
     /// Writes that are not applied or void on every instance.

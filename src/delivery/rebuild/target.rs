@@ -96,7 +96,9 @@ impl Courier {
         for body in bodies {
             self.ask(delivery, Asked::Records, Method::POST, &to, body).await?;
         }
-        self.rebuilds.fetched().entry(key).or_default().remove(&place);
+        if let Some(chunks) = self.rebuilds.fetched().get_mut(&key) {
+            chunks.remove(&place);
+        }
         self.rebuilds.with_store(move |store| store.done(key, place)).await?;
         if self.reads_and_writes() != before {
             tokio::time::sleep(began.elapsed().min(LONGEST_PAUSE)).await;

@@ -158,19 +158,7 @@ mod tests {
         };
         let mut second = there(1);
         change(&mut second);
-        CoreView {
-            instances: vec![there(0), second],
-            pending: 0,
-            undecided: 0,
-            oldest_pending: None,
-            suspects: Vec::new(),
-            poisoned: Vec::new(),
-            refused: Vec::new(),
-            waiting_reads: 0,
-            oldest_undecided: None,
-            moves: Vec::new(),
-            slowed_by: None,
-        }
+        CoreView { instances: vec![there(0), second], ..CoreView::default() }
     }
 
     #[test]
