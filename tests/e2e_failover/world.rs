@@ -9,6 +9,7 @@ use super::support::chroma::Chroma;
 use super::support::compare::{Comparer, Comparison};
 use super::support::http::{Answer, request};
 use super::support::isochrome::{Isochrome, Setup};
+use super::support::patience::in_time;
 use super::support::proxy::{Fault, Proxy, Rule};
 
 /// How long instances may take to become the same after the last fault.
@@ -56,6 +57,16 @@ impl World {
     pub async fn status(&self, instance: usize) -> Value {
         let status = self.api.http.get(&format!("{}/status", self.isochrome.url())).await.expect(200).json();
         status["instances"][instance].clone()
+    }
+
+    /// Waits until every write is known to be applied on an instance: a server has a write before its answer is here.
+    pub async fn await_settled(&self, instance: usize) {
+        let settled = async {
+            while self.status(instance).await["pending_writes"] != 0 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        in_time("every write is applied there", settled).await;
     }
 
     /// Panics where the log tells that an instance was taken out.
