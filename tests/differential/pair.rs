@@ -9,7 +9,7 @@ use crate::support::http::Http;
 use crate::support::isochrome::{Isochrome, Setup};
 
 /// How long anything that must come true may take; nothing is judged by it.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 pub struct Pair {
     isochrome: Isochrome,
@@ -24,7 +24,7 @@ impl Pair {
     pub fn start(settings: &[&str], arguments: &[&str]) -> Self {
         let reference = Chroma::start_with(settings);
         let servers = Chroma::start_many(2);
-        let isochrome = Setup::over(&servers).arguments(arguments).start();
+        let isochrome = Setup::over(&servers).patient().arguments(arguments).start();
         Self { isochrome, servers, reference, http: Http::default(), runs: Mutex::default() }
     }
 

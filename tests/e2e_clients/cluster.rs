@@ -31,6 +31,11 @@ impl Cluster {
 
     /// The same with more settings.
     pub fn start_as(settings: impl FnOnce(Setup) -> Setup) -> Self {
+        Self::start_plain(|setup| settings(setup.patient()))
+    }
+
+    /// With these settings alone.
+    pub fn start_plain(settings: impl FnOnce(Setup) -> Setup) -> Self {
         let servers = Chroma::start_many(2);
         let isochrome = settings(Setup::over(&servers)).start();
         let cluster = Self { isochrome, proxies: Vec::new(), servers };
@@ -43,7 +48,7 @@ impl Cluster {
         let servers = Chroma::start_many(2);
         let proxies: Vec<Proxy> = servers.iter().map(|server| Proxy::start(server.port())).collect();
         let urls: Vec<String> = proxies.iter().map(Proxy::url).collect();
-        let isochrome = settings(Setup::urls(&urls)).start();
+        let isochrome = settings(Setup::urls(&urls).patient()).start();
         let cluster = Self { isochrome, proxies, servers };
         cluster.await_all_healthy();
         cluster
@@ -65,8 +70,9 @@ impl Cluster {
         new_space(&self.isochrome.url(), tenant).await
     }
 
-    /// Waits until both servers hold the same in this tenant.
+    /// Waits until both servers are known to have all that was written before, and hold the same in this tenant.
     pub async fn await_identical(&self, api: &Api) -> Comparison {
+        self.catch_up().await;
         Comparer::of(&self.servers).tenants(&[api.tenant.as_str()]).await_identical(PATIENCE).await
     }
 
@@ -105,6 +111,18 @@ impl Cluster {
     /// Waits until every instance has applied everything.
     pub async fn settle(&self) {
         self.await_status("an empty queue", |status| status["unified_wal"]["pending_writes"] == 0).await;
+    }
+
+    /// Waits until every instance has applied all that is in the log now; others may write meanwhile.
+    async fn catch_up(&self) {
+        let last = self.last_lsn().await;
+        let applied = |instance: &Value| {
+            let pending = instance["oldest_pending_lsn"].as_u64();
+            pending.is_none_or(|pending| pending > last)
+        };
+        let caught_up =
+            |status: &Value| status["instances"].as_array().expect("instances").iter().all(applied);
+        self.await_status("everything applied", caught_up).await;
     }
 
     /// Waits until an instance is in a state, such as `up` or `refused`.

@@ -115,7 +115,9 @@ async fn an_unknown_lag_is_too_old() {
     api.add(&id, &records(&["b"])).await.expect(201);
     cluster.isochrome.kill();
     cluster.isochrome.restart();
-    cluster.await_state(1, "up").await;
+    for place in 0..2 {
+        cluster.await_state(place, "up").await;
+    }
     let api = cluster.api();
     assert_eq!(seen(&api, &id, LOOSE).await, [shown("primary", &["a", "b"])].into());
     assert!(seen(&api, &id, ANY).await.contains(&shown("replica", &["a"])));

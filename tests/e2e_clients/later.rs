@@ -20,7 +20,7 @@ async fn send(api: &Api, method: Method, url: &str, body: Option<&Value>) -> Ans
 async fn outcome(cluster: &Cluster, accepted: &Answer) -> Value {
     assert_eq!(accepted.header("preference-applied"), Some("respond-async"));
     let location = accepted.header("location").expect("a location");
-    let told = cluster.page(&format!("{location}?wait_ms=30000")).await.expect(200).json();
+    let told = cluster.page(&format!("{location}?wait_ms=60000")).await.expect(200).json();
     assert_eq!(told["transaction_id"].as_str(), accepted.header("transaction-id"));
     assert_eq!(told["lsn"], accepted.json()["lsn"]);
     told

@@ -95,7 +95,7 @@ async fn what_may_have_been_sent_before_a_restart_stands() {
     for server in &mut cluster.servers {
         server.restart();
     }
-    let told: Value = cluster.transaction("early", 30_000).await.expect(200).json();
+    let told: Value = cluster.transaction("early", 60_000).await.expect(200).json();
     assert_eq!(told["state"], "committed", "{told}");
     cluster.await_state(0, "up").await;
     cluster.await_state(1, "up").await;

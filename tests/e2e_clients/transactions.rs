@@ -164,7 +164,7 @@ async fn without_any_instance_a_write_is_promised_and_kept() {
     cluster.servers.iter_mut().for_each(Chroma::restart);
     cluster.isochrome.await_ready();
     let api = cluster.api();
-    let told = cluster.transaction("promise", 30_000).await.expect(200).json();
+    let told = cluster.transaction("promise", 60_000).await.expect(200).json();
     assert_eq!((&told["state"], &told["result"]["status"]), (&json!("committed"), &json!(201)));
     cluster.await_applied("promise").await;
     post_as(&api, (&id, "add"), &records(&["a"]), "promise").await.expect(201);

@@ -1,10 +1,8 @@
 //! The use cases of the predecessor.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
-use crate::cluster::{Cluster, join_all};
+use crate::cluster::{Cluster, PATIENCE, join_all};
 use crate::support::api::records;
 use crate::support::process::End;
 
@@ -87,7 +85,7 @@ async fn either_server_may_be_down_for_a_while() {
         api.add(&other, &records(&["x"])).await.expect(201);
         cluster.servers[down].restart();
         cluster.await_identical(&api).await;
-        let end = cluster.isochrome.terminate(Duration::from_secs(30));
+        let end = cluster.isochrome.terminate(PATIENCE);
         assert_eq!(end, End::Code(0));
     }
 }

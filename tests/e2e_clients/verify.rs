@@ -11,6 +11,8 @@ use serde_json::{Value, json};
 use crate::cluster::{Cluster, PATIENCE, join_all};
 use crate::commands::run;
 use crate::support::api::{Api, id_of, records};
+use crate::support::patience::in_time;
+use crate::support::proxy::{Fault, Rule};
 
 /// Runs `isochrome verify --json`; its exit code and the report.
 pub async fn verify(cluster: &Cluster, arguments: &[&str]) -> (i32, Value) {
@@ -337,13 +339,13 @@ async fn what_was_not_compared_is_never_called_the_same() {
 
 #[tokio::test]
 async fn a_comparison_is_cancelled_and_one_that_a_kill_interrupted_is_begun_again() {
-    let mut cluster = Cluster::start();
+    let mut cluster = Cluster::behind_proxies(|setup| setup);
     let api = cluster.api();
     let id = api.new_collection("kept").await;
     fill(&api, &id, 0, 20).await;
     cluster.settle().await;
-    // Nothing is read of a server that is stopped, so the comparison waits for as long as it takes for hung.
-    cluster.servers[1].stop();
+    // Nothing is read of a server that answers everything else, so the comparison waits for long.
+    cluster.proxies[1].rule(Rule { times: u32::MAX, ..Rule::once("/get", Fault::Hold) });
     let start = |cluster: &Cluster| {
         let isochrome = &cluster.isochrome;
         let answer = isochrome.data().join("admin.sock");
@@ -359,11 +361,14 @@ async fn a_comparison_is_cancelled_and_one_that_a_kill_interrupted_is_begun_agai
     let cancelled = cluster.isochrome.on_socket(Method::DELETE, &path, None).await.expect(200).json();
     assert_eq!(cancelled["state"], "cancelled");
     let again = start(&cluster).await;
-    while cluster.page(&format!("/admin/jobs/{again}")).await.json()["state"] != "running" {
-        tokio::task::yield_now().await;
-    }
+    let running = async {
+        while cluster.page(&format!("/admin/jobs/{again}")).await.json()["state"] != "running" {
+            tokio::task::yield_now().await;
+        }
+    };
+    in_time("it runs", running).await;
     cluster.isochrome.kill();
-    cluster.servers[1].cont();
+    cluster.proxies[1].clear();
     cluster.isochrome.restart();
     let data = cluster.isochrome.data().to_str().expect("a path").to_owned();
     let deadline = std::time::Instant::now() + PATIENCE;

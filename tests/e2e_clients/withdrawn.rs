@@ -53,7 +53,7 @@ async fn a_write_that_kills_two_servers_is_withdrawn_and_waits_for_an_operator()
     assert!(code == 1 && complaint.contains("no poisoned write [nobody]"), "{complaint}");
     let (code, forced, complaint) = run(&["force", "killer", "--data-dir", data]);
     assert!(code == 0 && forced.contains("killer-forced"), "{forced}{complaint}");
-    let sent = cluster.transaction("killer-forced", 30_000).await.expect(200).json();
+    let sent = cluster.transaction("killer-forced", 60_000).await.expect(200).json();
     assert_eq!(sent["state"], "committed", "nothing disguises it now: {sent}");
     assert_eq!(api.ids(&id).await, ["before", "after", "bad"]);
     assert_eq!(run(&["poisoned", "--data-dir", data]).1, "no write was withdrawn\n");

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::support::isochrome::Setup;
+use super::support::patience::in_time;
 use super::support::proxy::{Fault, Mode, Rule};
 use super::world::{World, record};
 
@@ -41,18 +42,22 @@ async fn an_instance_that_dies_while_all_are_waited_for_stops_counting() {
         for which in 0..2 {
             let mut world = World::behind_proxies(all);
             let docs = world.api.new_collection("docs").await;
-            world.proxies[which].rule(Rule::once("/add", Fault::DelayRequest(Duration::from_secs(5))));
+            world.proxies[which].rule(Rule::once("/add", Fault::Hold));
             let waiting = {
                 let (api, docs) = (world.api.clone(), docs.clone());
                 tokio::spawn(async move { api.add(&docs, &record("a", 1)).await })
             };
-            while world.proxies[which].faults() == 0 {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
+            let held = async {
+                while world.proxies[which].faults() == 0 {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            };
+            in_time("it is on its way", held).await;
             assert!(!waiting.is_finished(), "it was answered before {which} had it");
             world.proxies[which].set(mode);
             waiting.await.expect("a task").expect(201);
             world.api.add(&docs, &record("b", 2)).await.expect(201);
+            world.proxies[which].clear();
             world.proxies[which].set(Mode::Pass);
             world.await_up(2);
             assert_eq!(world.identical().await.records, 2);
@@ -63,12 +68,13 @@ async fn an_instance_that_dies_while_all_are_waited_for_stops_counting() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_committed_write_is_not_answered_with_an_error_because_another_instance_is_late() {
     let world = World::behind_proxies(|setup| {
-        all(setup).variable("ISOCHROME_WRITE_TIMEOUT_MS", "1000").variable("ISOCHROME_WRITE_WAIT_MS", "1000")
+        all(setup).variable("ISOCHROME_WRITE_TIMEOUT_MS", "5000").variable("ISOCHROME_WRITE_WAIT_MS", "5000")
     });
     let docs = world.api.new_collection("docs").await;
-    world.proxies[1].rule(Rule::once("/add", Fault::DelayRequest(Duration::from_secs(4))));
+    world.proxies[1].rule(Rule::once("/add", Fault::Hold));
     world.api.add(&docs, &record("a", 1)).await.expect(201);
     let seen = world.api.post(&docs, "get", &json!({ "ids": ["a"] })).await.success().json();
     assert_eq!(seen["ids"], json!(["a"]));
+    world.proxies[1].clear();
     world.identical().await;
 }

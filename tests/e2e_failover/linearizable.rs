@@ -155,7 +155,7 @@ impl Client {
     /// What certainly had no effect is taken out of the history.
     async fn settle(self) {
         for (transaction, call) in &self.open {
-            let url = format!("{}/transactions/{transaction}?wait_ms=20000", self.api.base);
+            let url = format!("{}/transactions/{transaction}?wait_ms=60000", self.api.base);
             let fate = self.api.http.get(&url).await;
             let state = if fate.status == 404 { Value::Null } else { fate.success().json()["state"].clone() };
             match state.as_str() {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::load::Story;
+use super::support::patience::in_time;
 use super::support::proxy::{Fault, Rule, answer_bytes};
 use super::world::World;
 
@@ -20,7 +21,7 @@ async fn an_instance_whose_heartbeat_works_and_whose_collections_fail_is_taken_o
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(30), taken_out).await.expect("it is taken out");
+        in_time("it is taken out", taken_out).await;
         story.more(40).await;
         world.proxies[which].clear();
         world.await_up(2);
@@ -38,9 +39,12 @@ async fn a_single_lost_probe_does_not_flap() {
             let path = "/heartbeat".to_owned();
             proxy.rule(Rule { method: "GET", path, times: 1, fault: fault.clone() });
             // Until it is spoilt, and looked at again.
-            while proxy.faults() == before || proxy.requests() < requests + 15 {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
+            let looked = async {
+                while proxy.faults() == before || proxy.requests() < requests + 15 {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+            };
+            in_time("it is looked at again", looked).await;
         }
     }
     world.assert_never_down();

@@ -27,7 +27,7 @@ impl World {
     /// In front of `count` new servers.
     pub fn new(count: usize, change: impl FnOnce(Setup) -> Setup) -> Self {
         let servers = Chroma::start_many(count);
-        let setup = Setup::over(&servers);
+        let setup = Setup::over(&servers).patient();
         Self::start(servers, Vec::new(), change(setup))
     }
 
@@ -35,7 +35,7 @@ impl World {
     pub fn behind_proxies(change: impl FnOnce(Setup) -> Setup) -> Self {
         let servers = Chroma::start_many(2);
         let proxies: Vec<Proxy> = servers.iter().map(|server| Proxy::start(server.port())).collect();
-        let setup = Setup::urls(&proxies.iter().map(Proxy::url).collect::<Vec<_>>());
+        let setup = Setup::urls(&proxies.iter().map(Proxy::url).collect::<Vec<_>>()).patient();
         Self::start(servers, proxies, change(setup))
     }
 
@@ -75,8 +75,12 @@ impl World {
         assert!(!log.contains("instance is down"), "an instance was taken out");
     }
 
-    /// Waits until all servers are the same.
+    /// Waits until every write is known to be applied on all servers, and they are the same. Without the first they may be
+    /// the same because none of them has anything yet, or have something that Isochrome does not know of.
     pub async fn identical(&self) -> Comparison {
+        for instance in 0..self.servers.len() {
+            self.await_settled(instance).await;
+        }
         Comparer::of(&self.servers).await_identical(SAME_WITHIN).await
     }
 

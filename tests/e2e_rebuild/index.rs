@@ -8,15 +8,17 @@ use rusqlite::Connection;
 use serde_json::json;
 
 use super::support::api::id_of;
-use super::support::chroma::Chroma;
 use super::world::{PATIENCE, World, assert_served};
 
-/// Stops a server, removes a file of the index of a collection, and starts it again.
-fn damage_index(server: &mut Chroma, collection: &str) {
-    server.terminate();
-    let segment = segment_of(&server.data(), collection);
-    std::fs::remove_file(server.data().join(segment).join("header.bin")).expect("the index is on disk");
-    server.restart();
+/// Stops a server, removes a file of the index of a collection, and starts it again, which Isochrome notices.
+async fn damage_index(world: &mut World, server: usize, collection: &str) {
+    world.servers[server].terminate();
+    let data = world.servers[server].data();
+    let segment = segment_of(&data, collection);
+    std::fs::remove_file(data.join(segment).join("header.bin")).expect("the index is on disk");
+    world.await_instance(server, "down", |found| found["healthy"] == false).await;
+    world.servers[server].restart();
+    world.await_instance(server, "up", |found| found["state"] == "up").await;
 }
 
 /// The directory that holds the vector index of a collection.
@@ -51,8 +53,7 @@ async fn id_there(world: &World, server: usize, name: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_read_finds_the_index_that_does_not_load_and_its_client_is_answered_by_another_instance() {
     let (mut world, docs) = filled().await;
-    damage_index(&mut world.servers[1], "docs");
-    world.await_instance(1, "up", |found| found["state"] == "up").await;
+    damage_index(&mut world, 1, "docs").await;
     let before = id_there(&world, 1, "docs").await;
     let log = world.isochrome.log();
     assert!(!log.contains(TOLD), "nobody read it, or wrote to it");
@@ -85,7 +86,7 @@ async fn a_write_meets_it(which: usize) {
     let (mut world, docs) = filled().await;
     let load = world.load(&docs);
     let acknowledged = load.acknowledged();
-    damage_index(&mut world.servers[which], "docs");
+    damage_index(&mut world, which, "docs").await;
     world.await_told(TOLD).await;
     world.await_rebuilt(which).await;
     let during = acknowledged.count();
@@ -109,8 +110,7 @@ async fn a_write_that_meets_it_on_a_replica_is_acknowledged_all_the_same() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_comparison_names_it_where_nobody_reads_and_has_it_made_again() {
     let (mut world, _) = filled().await;
-    damage_index(&mut world.servers[1], "docs");
-    world.await_instance(1, "up", |found| found["state"] == "up").await;
+    damage_index(&mut world, 1, "docs").await;
     let report = world.verify(&json!({})).await;
     assert_eq!(
         (&report["verdict"], &report["difference_count"]),

@@ -30,7 +30,7 @@ async fn a_new_server_is_filled_and_takes_the_place_of_one_that_is_removed() {
     let busy = on_data(&world, "add", "third");
     assert!(!busy.status.success(), "somebody serves from it");
 
-    world.isochrome.terminate(Duration::from_secs(30));
+    world.isochrome.terminate(Duration::from_secs(60));
     assert!(on_data(&world, "add", "third").status.success());
     world.servers.extend(Chroma::start_many(1));
     let address = ("third".to_owned(), world.servers[2].url());
@@ -41,10 +41,10 @@ async fn a_new_server_is_filled_and_takes_the_place_of_one_that_is_removed() {
     world.await_rebuilt(2).await;
     assert_eq!(world.identical().await.records, 201, "all three");
 
-    world.isochrome.terminate(Duration::from_secs(30));
+    world.isochrome.terminate(Duration::from_secs(60));
     assert!(on_data(&world, "remove", "primary").status.success());
     world.isochrome.relaunch();
-    world.isochrome.wait(Duration::from_secs(30));
+    world.isochrome.wait(Duration::from_secs(60));
     let log = world.isochrome.log();
     assert!(log.contains("take one out with `isochrome remove`"), "the configuration names it: {log}");
     world.isochrome.setup.instances.remove(0);

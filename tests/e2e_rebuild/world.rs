@@ -29,7 +29,7 @@ impl World {
     /// Isochrome set up with more than that.
     pub fn with(count: usize, chunk_size: usize, more: impl FnOnce(Setup) -> Setup) -> Self {
         let servers = Chroma::start_many(count);
-        let setup = Setup::over(&servers).variable("SYNC_CHUNK_SIZE", &chunk_size.to_string());
+        let setup = Setup::over(&servers).patient().variable("SYNC_CHUNK_SIZE", &chunk_size.to_string());
         let isochrome = more(setup).start();
         let api = Api::new(&isochrome.url());
         let mut world = Self { isochrome, api, servers };
@@ -79,8 +79,7 @@ impl World {
         self.await_instance(instance, "rebuilt", whole).await;
     }
 
-    /// Waits until an instance has all that was written, and nothing to be rebuilt. Without that the servers may be the same
-    /// because none of them has anything yet.
+    /// Waits until an instance has all that was written, and nothing to be rebuilt.
     pub async fn await_settled(&self, instance: usize) {
         let settled = |found: &Value| {
             let has_all = found["state"] == "up" && found["pending_writes"] == 0;
@@ -161,8 +160,12 @@ impl World {
         load
     }
 
-    /// Waits until all servers are the same.
+    /// Waits until all servers are known to have everything, and are the same. Without the first they may be the same because
+    /// none of them has anything yet, or have something that Isochrome does not know of.
     pub async fn identical(&self) -> Comparison {
+        for instance in 0..self.servers.len() {
+            self.await_settled(instance).await;
+        }
         let tenants = ["default_tenant", "another"];
         Comparer::of(&self.servers).tenants(&tenants).await_identical(PATIENCE).await
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::epochs::command_at;
+use super::epochs::{await_settled, command_at};
 use super::support::api::{Api, id_of, records};
 use super::support::chroma::Chroma;
 use super::support::compare::Comparer;
@@ -122,6 +122,7 @@ async fn servers_with_data_are_adopted_under_the_ids_that_clients_know() {
     isochrome.restart();
     api.add(&only_first, &records(&["newer"])).await.success();
     assert_eq!(api.ids(&only_first).await, ["1", "2", "new", "newer"]);
+    await_settled(&isochrome).await;
     Comparer::of(&servers).await_identical(SAME_WITHIN).await;
     let (code, out) = command_at(&isochrome.data(), &["verify"]);
     assert!(code == 0, "{out}");
@@ -199,6 +200,7 @@ async fn a_lost_data_directory_is_made_again_with_the_same_ids_and_tells_what_ma
     assert_eq!(id_of(&other.describe("docs").await.success()), there);
     api.add(&docs, &records(&["d"])).await.success();
     api.describe("dropped").await.expect(404);
+    await_settled(&isochrome).await;
     Comparer::of(&servers).await_identical(SAME_WITHIN).await;
     let (code, out) = command_at(&isochrome.data(), &["verify"]);
     assert!(code == 0, "{out}");

@@ -56,6 +56,20 @@ async fn status(isochrome: &Isochrome) -> Value {
     isochrome.on_socket(http::Method::GET, "/status", None).await.json()
 }
 
+/// Waits until every instance is known to have everything, and nothing is copied to it any more.
+pub async fn await_settled(isochrome: &Isochrome) {
+    let settled = |instance: &Value| {
+        let whole = instance["divergent"] == json!([]) && instance["rebuilds"] == json!([]);
+        whole && instance["state"] == "up" && instance["pending_writes"] == 0
+    };
+    in_time("nothing waits", async {
+        while !status(isochrome).await["instances"].as_array().expect("instances").iter().all(settled) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+}
+
 /// Runs a command of the binary on a data directory; its exit code and output.
 fn command(isochrome: &Isochrome, arguments: &[&str]) -> (i32, String) {
     command_at(&isochrome.data(), arguments)
@@ -160,6 +174,7 @@ async fn an_old_copy_of_the_log_disturbs_nobody_and_writes_only_when_it_is_chose
     add(&api, &docs, 30..35).await;
     let wanted: Vec<String> = (0..35).map(|n| format!("r{n}")).collect();
     assert_eq!(api.ids(&docs).await, wanted, "what only the other log held is still there");
+    await_settled(&behind).await;
     Comparer::of(&servers).await_identical(SAME_WITHIN).await;
     let (code, out) = command(&behind, &["verify"]);
     assert!(code == 0, "{out}");

@@ -135,7 +135,7 @@ pub async fn judge(api: &Api, ledger: &Ledger, direct: &Api, collection: &str) {
     let mut committed = BTreeSet::new();
     let (mut open, mut unknown) = (Vec::new(), 0);
     for (id, status) in ledger.all() {
-        let fate = api.http.get(&format!("{}/transactions/{id}?wait_ms=20000", api.base)).await;
+        let fate = api.http.get(&format!("{}/transactions/{id}?wait_ms=60000", api.base)).await;
         let state =
             if fate.status == 404 { "never logged".into() } else { fate.expect(200).json()["state"].clone() };
         match (status, state.as_str().expect("a word")) {

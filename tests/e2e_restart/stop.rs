@@ -18,7 +18,7 @@ async fn sigterm_under_load_ends_well_and_keeps_what_was_answered() {
     let writers = Writers::start(&api, &docs, 8);
     for _ in 0..3 {
         writers.more(40).await;
-        assert_eq!(isochrome.terminate(Duration::from_secs(30)), End::Code(0));
+        assert_eq!(isochrome.terminate(Duration::from_secs(60)), End::Code(0));
         isochrome.restart();
     }
     writers.more(10).await;
@@ -39,7 +39,7 @@ async fn sigterm_with_an_instance_that_hangs_still_ends() {
     writers.more(20).await;
     servers[0].stop();
     writers.more(5).await;
-    assert_eq!(isochrome.terminate(Duration::from_secs(30)), End::Code(0));
+    assert_eq!(isochrome.terminate(Duration::from_secs(60)), End::Code(0));
     servers[0].cont();
     isochrome.restart();
     writers.more(10).await;

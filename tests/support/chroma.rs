@@ -119,7 +119,7 @@ impl Chroma {
     /// SIGTERM, and waits until it is gone.
     pub fn terminate(&mut self) -> End {
         self.running().signal(Signal::TERM);
-        let end = self.running().wait(Duration::from_secs(30)).expect("Chroma ends on SIGTERM");
+        let end = self.running().wait(START_WITHIN).expect("Chroma ends on SIGTERM");
         self.process = None;
         end
     }

@@ -13,7 +13,7 @@ use super::http::{Answer, over_socket, probe, request};
 use super::places;
 use super::process::{End, Process, Signal};
 
-const START_WITHIN: Duration = Duration::from_secs(30);
+const START_WITHIN: Duration = Duration::from_secs(60);
 
 /// How to start Isochrome; kept for every start again.
 #[derive(Clone, Debug, Default)]
@@ -49,6 +49,12 @@ impl Setup {
     pub fn variable(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// With senders and readers that wait for an instance as long as a busy machine may take to move them to another.
+    #[must_use]
+    pub fn patient(self) -> Self {
+        self.variable("ISOCHROME_WRITE_WAIT_MS", "30000").variable("ISOCHROME_READ_WAIT_MS", "30000")
     }
 
     /// With its data directory on a disk of its own, of this size, that goes with the process. `None` where nobody may

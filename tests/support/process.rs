@@ -56,7 +56,7 @@ impl Process {
     pub fn kill(&mut self) {
         if !self.ended {
             self.signal(Signal::KILL);
-            self.wait(Duration::from_secs(30)).expect("SIGKILL ends a process");
+            self.wait(Duration::from_secs(60)).expect("SIGKILL ends a process");
         }
     }
 

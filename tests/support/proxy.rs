@@ -49,6 +49,8 @@ pub enum Fault {
     DelayAnswer(Duration),
     /// The request goes to the server this much later.
     DelayRequest(Duration),
+    /// The request goes to the server when the rules are forgotten.
+    Hold,
     /// The server executes the request; the client gets these bytes as the answer.
     Replace(Vec<u8>),
     /// The server gets these bytes of the request as those, which are as many.
@@ -100,6 +102,8 @@ struct Shared {
     /// True while the port is open.
     listening: (Mutex<bool>, Condvar),
     rules: Mutex<Vec<Rule>>,
+    /// How often the rules were forgotten.
+    cleared: watch::Sender<u64>,
     counters: Counters,
 }
 
@@ -121,6 +125,7 @@ impl Proxy {
             mode: receiver,
             listening: Default::default(),
             rules: Mutex::default(),
+            cleared: watch::Sender::default(),
             counters: Counters::default(),
         });
         let thread = std::thread::spawn({
@@ -154,9 +159,10 @@ impl Proxy {
         self.shared.rules.lock().expect("rules").push(rule);
     }
 
-    /// Forgets all rules.
+    /// Forgets all rules, and lets go what they held.
     pub fn clear(&self) {
         self.shared.rules.lock().expect("rules").clear();
+        self.shared.cleared.send_modify(|times| *times += 1);
     }
 
     /// Connections accepted so far.
@@ -283,11 +289,14 @@ async fn requests(
         reached(shared, &[Mode::Pass]).await;
         if let Some(line) = request_line(&buffer[..length]) {
             shared.counters.requests.fetch_add(1, Ordering::Relaxed);
+            let mut cleared = shared.cleared.subscribe();
             let fault = shared.take(&line);
             *fate.lock().expect("fate") = Fate { fault: fault.clone(), answered: 0 };
             match fault {
                 Some(Fault::Intercept(bytes)) => return Ending::Answer(bytes),
                 Some(Fault::DelayRequest(time)) => tokio::time::sleep(time).await,
+                // An error means that the proxy ends.
+                Some(Fault::Hold) => _ = cleared.changed().await,
                 _ => {}
             }
         }
@@ -341,7 +350,9 @@ async fn answers(
 /// connection ends then.
 async fn spoil<'a>(piece: &'a [u8], answered: usize, fault: Option<&Fault>) -> (&'a [u8], Option<Ending>) {
     match fault {
-        None | Some(Fault::DelayRequest(_) | Fault::Intercept(_) | Fault::Rewrite(..)) => (piece, None),
+        None | Some(Fault::DelayRequest(_) | Fault::Hold | Fault::Intercept(_) | Fault::Rewrite(..)) => {
+            (piece, None)
+        }
         Some(Fault::DelayAnswer(time)) => {
             if answered == 0 {
                 tokio::time::sleep(*time).await;

@@ -68,7 +68,7 @@ impl Comparer {
 
     /// Reads all servers and compares them. `Err` when one cannot be read.
     pub async fn compare(&self) -> Result<Comparison, String> {
-        let http = Http::new(Duration::from_secs(30));
+        let http = Http::new(Duration::from_secs(60));
         let mut snapshots = Vec::new();
         for (name, url) in &self.instances {
             let snapshot = Snapshot::read(&http, name, url, &self.tenants).await;
