@@ -9,6 +9,9 @@
 //! They may show what is still undecided, and that binds nobody: I6 speaks of what *strong* reads have shown. So
 //! nothing is noted when they end, and a strong read of the same client may show less than a weak one before it.
 //! Where no instance is good enough they wait as long as a strong read.
+//!
+//! A list of collections waits a moment for an instance with all writes of the database, and is content with the names
+//! and the schema after that.
 
 use std::collections::BTreeSet;
 
@@ -19,6 +22,10 @@ use super::lane::LaneState;
 use super::pending::{Effect, Pending};
 use crate::chroma::ids::{CollectionId, InstanceId};
 use crate::wal::record::{Lane, Lsn, Op};
+
+/// How long a list of collections waits for an instance that shows the dimension and the metadata keys of each as of the
+/// last write.
+const LIST_WAIT_MS: u64 = 100;
 
 /// A read that found no eligible instance yet.
 #[derive(Clone, Debug)]
@@ -66,16 +73,17 @@ impl Core {
         let reads = std::mem::take(&mut self.reads);
         self.reads = reads
             .into_iter()
-            .filter(|waiting| !self.concerns(&moved, &waiting.scope) || !self.serve(waiting))
+            .filter(|waiting| !self.concerns(&moved, waiting) || !self.serve(waiting))
             .collect();
     }
 
     /// True where what moved may let a read be served.
-    fn concerns(&self, moved: &Moved, scope: &ReadScope) -> bool {
+    fn concerns(&self, moved: &Moved, waiting: &WaitingRead) -> bool {
         moved.everything
-            || match scope {
+            || match &waiting.scope {
                 ReadScope::Constant => false,
                 ReadScope::Collection { id, .. } => moved.lanes.contains(&Lane::Collection(*id)),
+                ReadScope::Database { .. } if !self.is_content(waiting) => !moved.lanes.is_empty(),
                 // Of the entries only those that are no record writes count.
                 ReadScope::Database { .. } => moved
                     .lanes
@@ -87,8 +95,7 @@ impl Core {
     /// Answers the read if that can be done now.
     fn serve(&mut self, waiting: &WaitingRead) -> bool {
         let (mut quiet, mut busy) = self.suitable(waiting, false);
-        if quiet.is_empty() && busy.is_empty() && matches!(waiting.scope, ReadScope::Database { .. }) {
-            // With writes in many lanes there may never be an instance that has them all.
+        if quiet.is_empty() && busy.is_empty() && self.is_content(waiting) {
             (quiet, busy) = self.suitable(waiting, true);
         }
         if quiet.iter().chain(&busy).any(|instance| self.serves(*instance)) {
@@ -109,6 +116,13 @@ impl Core {
             return true;
         }
         false
+    }
+
+    /// True for a list of collections that has waited long enough for an instance with all record writes: where many lanes
+    /// are written to and led by several instances there may never be one.
+    fn is_content(&self, waiting: &WaitingRead) -> bool {
+        matches!(waiting.scope, ReadScope::Database { .. })
+            && self.now_ms - waiting.since_ms >= LIST_WAIT_MS.min(self.settings.read_wait_ms)
     }
 
     /// Those that may serve a read: with nothing undecided under way, and the rest. `schema_only` lets a list of
@@ -149,11 +163,16 @@ impl Core {
             {
                 Suitability::Behind
             }
-            ReadScope::Database { tenant, database } => self
-                .lanes_of(tenant, database)
-                .map(|lane| self.suitability_in(lane, level, instance, sight(None, schema_only)))
-                .max()
-                .unwrap_or(Suitability::Quiet),
+            ReadScope::Database { tenant, database } => {
+                let mut worst = Suitability::Quiet;
+                for lane in self.lanes_of(tenant, database) {
+                    worst = worst.max(self.suitability_in(lane, level, instance, sight(None, schema_only)));
+                    if worst == Suitability::Behind {
+                        break;
+                    }
+                }
+                worst
+            }
         }
     }
 

@@ -13,6 +13,10 @@ use crate::wal::record::{Answer, Lane, Lsn, Op, RecordKind};
 
 const WHOLE: ReadScope = ReadScope::Collection { id: ID, ids: None };
 
+fn list() -> ReadScope {
+    ReadScope::Database { tenant: DEFAULT_TENANT.to_owned(), database: DEFAULT_DATABASE.to_owned() }
+}
+
 fn bounded(bench: &mut Bench, max_lag_ms: u64) -> Vec<InstanceId> {
     bench.read_as(Level::Bounded { max_lag_ms }, WHOLE)
 }
@@ -167,9 +171,7 @@ fn what_a_weaker_read_may_have_shown_binds_nobody() {
 }
 
 #[test]
-fn a_list_of_collections_goes_where_all_writes_are_applied_and_else_where_all_names_are() {
-    let list =
-        || ReadScope::Database { tenant: DEFAULT_TENANT.to_owned(), database: DEFAULT_DATABASE.to_owned() };
+fn a_list_of_collections_waits_for_all_writes_and_then_is_content_with_all_names() {
     let mut bench = Bench::with_collection();
     bench.log(add(&[2]));
     let leader = bench.take(A);
@@ -177,7 +179,27 @@ fn a_list_of_collections_goes_where_all_writes_are_applied_and_else_where_all_na
     bench.save();
     assert_eq!(bench.read_as(Level::Strong, list()), [A], "B's may lack a key of the metadata");
     bench.down(A);
-    assert_eq!(bench.read_as(Level::Strong, list()), [B], "its names are right");
+    assert_eq!(bench.read_as(Level::Strong, list()), []);
+    bench.tick_at(bench.now_ms + 99);
+    assert_eq!(bench.core.view().waiting_reads, 1, "B may have the write soon");
+    bench.tick_at(bench.now_ms + 1);
+    assert!(
+        matches!(&bench.reads[..], [Action::ReadFrom { quiet, busy, .. }] if [&quiet[..], &busy[..]].concat() == [B])
+    );
+}
+
+#[test]
+fn a_list_of_collections_goes_on_as_soon_as_the_last_write_is_there() {
+    let mut bench = Bench::with_collection();
+    bench.log(add(&[2]));
+    let leader = bench.take(A);
+    bench.succeed(&leader, 201);
+    bench.save();
+    bench.down(A);
+    assert_eq!(bench.read_as(Level::Strong, list()), []);
+    let follower = bench.take(B);
+    bench.succeed(&follower, 201);
+    assert!(matches!(&bench.reads[..], [Action::ReadFrom { quiet, .. }] if quiet[..] == [B]));
 }
 
 #[test]
