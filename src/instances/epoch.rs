@@ -99,10 +99,8 @@ impl Claims {
         if epoch <= self.accepted && self.accepted > 0 {
             return Ok(());
         }
-        let ours = match self.taken.last() {
-            Some(claim) if epoch < claim.epoch.number => claim.at_lsn,
-            _ => durable,
-        };
+        let next = self.taken.iter().find(|claim| claim.epoch.number > epoch);
+        let ours = next.map_or(durable, |claim| claim.at_lsn);
         if lsn > ours { Err(Stranger::Logged { epoch, lsn, ours }) } else { Ok(()) }
     }
 }
@@ -156,6 +154,9 @@ mod tests {
         // Whoever had the epoch before went on after we took ours, though our log is longer by now.
         assert_eq!(claims.judge_marker(2, 200, 700), Ok(()));
         assert_eq!(claims.judge_marker(2, 201, 700), Err(Stranger::Logged { epoch: 2, lsn: 201, ours: 200 }));
+        // That stays so after more starts.
+        assert_eq!(claims.judge_marker(1, 100, 700), Ok(()));
+        assert_eq!(claims.judge_marker(1, 101, 700), Err(Stranger::Logged { epoch: 1, lsn: 101, ours: 100 }));
         assert_eq!(Claims::default().judge_marker(0, 0, 0), Ok(()), "of a version without epochs");
     }
 

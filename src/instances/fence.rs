@@ -62,8 +62,8 @@ pub struct Fence {
     is_contended: AtomicBool,
     /// This process took an epoch, and may have written.
     has_begun: AtomicBool,
-    /// When our epoch was created, by instance.
-    created: Mutex<HashMap<InstanceId, Instant>>,
+    /// Since when an instance is known to show our epoch.
+    shown_since: Mutex<HashMap<InstanceId, Instant>>,
     is_fenced: AtomicBool,
     state: watch::Sender<Option<Fenced>>,
 }
@@ -99,7 +99,7 @@ impl Fence {
             durable,
             is_contended: AtomicBool::new(is_moved),
             has_begun: AtomicBool::new(false),
-            created: Mutex::default(),
+            shown_since: Mutex::default(),
             is_fenced: AtomicBool::new(false),
             state: watch::Sender::new(None),
         })
@@ -204,18 +204,15 @@ impl Fence {
         let Some(ours) = self.store().claims.current() else {
             return Err(Unfit::hung("no epoch was taken"));
         };
-        if !system.epochs.contains(&ours) {
-            if !system::take(instance, ours).await.map_err(failed)? {
-                self.judge(instance, &system::read(instance).await.map_err(failed)?)?;
-            }
-            self.created().insert(instance.id, Instant::now());
+        if !system.epochs.contains(&ours) && !system::take(instance, ours).await.map_err(failed)? {
+            self.judge(instance, &system::read(instance).await.map_err(failed)?)?;
         }
+        // The answer to the one that created it may have been lost.
+        let shown_since = *self.shown_since().entry(instance.id).or_insert_with(Instant::now);
         for before in system.epochs.iter().filter(|epoch| epoch.number < ours.number) {
             system::remove(instance, before.number).await.map_err(failed)?;
         }
-        if self.is_contended.load(Ordering::Acquire)
-            && self.created().get(&instance.id).is_some_and(|created| created.elapsed() < HAND_OVER)
-        {
+        if self.is_contended.load(Ordering::Acquire) && shown_since.elapsed() < HAND_OVER {
             return Err(Unfit::handing_over(HAND_OVER));
         }
         instance.lease(Some(began));
@@ -259,7 +256,7 @@ impl Fence {
     pub fn take_over(&self, seen: u64) -> Result<(), ClaimsError> {
         self.take(seen, seen.max(self.epoch()))?;
         self.is_contended.store(true, Ordering::Release);
-        self.created().clear();
+        self.shown_since().clear();
         self.is_fenced.store(false, Ordering::Release);
         self.state.send_replace(None);
         tracing::warn!(epoch = self.epoch(), "an operator chose this log: it takes over");
@@ -344,8 +341,8 @@ impl Fence {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn created(&self) -> MutexGuard<'_, HashMap<InstanceId, Instant>> {
-        self.created.lock().unwrap_or_else(PoisonError::into_inner)
+    fn shown_since(&self) -> MutexGuard<'_, HashMap<InstanceId, Instant>> {
+        self.shown_since.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -255,6 +255,39 @@ async fn what_the_earlier_took_before_it_noticed_stops_both_until_one_is_chosen(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_earlier_gets_its_time_also_where_the_answer_to_the_epochs_creation_was_lost() {
+    let servers = Chroma::start_many(2);
+    let mut older = Setup::over(&servers).start();
+    older.await_health(|_, body| body["healthy_instances"] == "2/2");
+    let proxies: Vec<Proxy> = servers.iter().map(|server| Proxy::start(server.port())).collect();
+    for proxy in &proxies {
+        proxy.rule(Rule::once("/databases/isochrome_system/collections HTTP", Fault::DropAnswer));
+    }
+    let mut copied = older.copy();
+    copied.setup.instances = Setup::urls(&proxies.iter().map(Proxy::url).collect::<Vec<_>>()).instances;
+    let mut newer = copied.launch();
+    newer.await_health(|_, _| true);
+    let api = Api::new(&newer.url());
+    for instance in 0..2 {
+        in_time("it is handed over", async {
+            loop {
+                let told = api.http.get(&format!("{}/status", newer.url())).await.success().json();
+                let there = told["instances"][instance]["state"].clone();
+                assert_ne!(there, "up", "the earlier one may still write there");
+                if there == "handing over" {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await;
+    }
+    assert_eq!(proxies.iter().map(Proxy::faults).sum::<u64>(), 2, "both answers were lost");
+    await_fenced(&mut older);
+    newer.await_health(|_, body| body["healthy_instances"] == "2/2");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_cannot_see_the_epochs_sends_no_writes_after_a_while() {
     let servers = Chroma::start_many(2);
     let (proxies, mut isochrome) =
