@@ -24,7 +24,7 @@ impl Pair {
     pub fn start(settings: &[&str], arguments: &[&str]) -> Self {
         let reference = Chroma::start_with(settings);
         let servers = Chroma::start_many(2);
-        let isochrome = Setup::over(&servers).patient().arguments(arguments).start();
+        let isochrome = Setup::over(&servers).arguments(arguments).start();
         Self { isochrome, servers, reference, http: Http::default(), runs: Mutex::default() }
     }
 

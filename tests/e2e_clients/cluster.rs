@@ -31,11 +31,6 @@ impl Cluster {
 
     /// The same with more settings.
     pub fn start_as(settings: impl FnOnce(Setup) -> Setup) -> Self {
-        Self::start_plain(|setup| settings(setup.patient()))
-    }
-
-    /// With these settings alone.
-    pub fn start_plain(settings: impl FnOnce(Setup) -> Setup) -> Self {
         let servers = Chroma::start_many(2);
         let isochrome = settings(Setup::over(&servers)).start();
         let cluster = Self { isochrome, proxies: Vec::new(), servers };
@@ -48,7 +43,7 @@ impl Cluster {
         let servers = Chroma::start_many(2);
         let proxies: Vec<Proxy> = servers.iter().map(|server| Proxy::start(server.port())).collect();
         let urls: Vec<String> = proxies.iter().map(Proxy::url).collect();
-        let isochrome = settings(Setup::urls(&urls).patient()).start();
+        let isochrome = settings(Setup::urls(&urls)).start();
         let cluster = Self { isochrome, proxies, servers };
         cluster.await_all_healthy();
         cluster

@@ -22,7 +22,7 @@ impl Configured {
         let file = places::directory("reload").join("isochrome.toml");
         std::fs::write(&file, text).expect("the file is written");
         let path = file.to_str().expect("a path");
-        let cluster = Cluster::start_plain(|setup| setup.arguments(&["--config", path]));
+        let cluster = Cluster::start_as(|setup| setup.arguments(&["--config", path]));
         Self { cluster, file, reloads: 0 }
     }
 

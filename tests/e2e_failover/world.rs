@@ -27,7 +27,7 @@ impl World {
     /// In front of `count` new servers.
     pub fn new(count: usize, change: impl FnOnce(Setup) -> Setup) -> Self {
         let servers = Chroma::start_many(count);
-        let setup = Setup::over(&servers).patient();
+        let setup = Setup::over(&servers);
         Self::start(servers, Vec::new(), change(setup))
     }
 
@@ -35,7 +35,7 @@ impl World {
     pub fn behind_proxies(change: impl FnOnce(Setup) -> Setup) -> Self {
         let servers = Chroma::start_many(2);
         let proxies: Vec<Proxy> = servers.iter().map(|server| Proxy::start(server.port())).collect();
-        let setup = Setup::urls(&proxies.iter().map(Proxy::url).collect::<Vec<_>>()).patient();
+        let setup = Setup::urls(&proxies.iter().map(Proxy::url).collect::<Vec<_>>());
         Self::start(servers, proxies, change(setup))
     }
 

@@ -29,7 +29,7 @@ impl World {
     /// Isochrome set up with more than that.
     pub fn with(count: usize, chunk_size: usize, more: impl FnOnce(Setup) -> Setup) -> Self {
         let servers = Chroma::start_many(count);
-        let setup = Setup::over(&servers).patient().variable("SYNC_CHUNK_SIZE", &chunk_size.to_string());
+        let setup = Setup::over(&servers).variable("SYNC_CHUNK_SIZE", &chunk_size.to_string());
         let isochrome = more(setup).start();
         let api = Api::new(&isochrome.url());
         let mut world = Self { isochrome, api, servers };

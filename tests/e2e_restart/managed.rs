@@ -23,8 +23,7 @@ impl Managed {
     /// With servers that this executable starts.
     pub fn with(command: &Path) -> Self {
         let command = command.to_str().expect("a path");
-        let mut managed =
-            Self(Setup::default().patient().variable("ISOCHROME_MANAGED_COMMAND", command).launch());
+        let mut managed = Self(Setup::default().variable("ISOCHROME_MANAGED_COMMAND", command).launch());
         managed.await_both();
         managed
     }

@@ -51,12 +51,6 @@ impl Setup {
         self
     }
 
-    /// With senders and readers that wait for an instance as long as a busy machine may take to move them to another.
-    #[must_use]
-    pub fn patient(self) -> Self {
-        self.variable("ISOCHROME_WRITE_WAIT_MS", "30000").variable("ISOCHROME_READ_WAIT_MS", "30000")
-    }
-
     /// With its data directory on a disk of its own, of this size, that goes with the process. `None` where nobody may
     /// mount one on this machine.
     pub fn on_small_disk(mut self, bytes: u64) -> Option<Self> {

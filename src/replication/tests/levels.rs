@@ -172,11 +172,7 @@ fn what_a_weaker_read_may_have_shown_binds_nobody() {
 
 #[test]
 fn a_list_of_collections_waits_for_all_writes_and_then_is_content_with_all_names() {
-    let mut bench = Bench::with_collection();
-    bench.log(add(&[2]));
-    let leader = bench.take(A);
-    bench.succeed(&leader, 201);
-    bench.save();
+    let mut bench = lagging();
     assert_eq!(bench.read_as(Level::Strong, list()), [A], "B's may lack a key of the metadata");
     bench.down(A);
     assert_eq!(bench.read_as(Level::Strong, list()), []);
@@ -190,11 +186,7 @@ fn a_list_of_collections_waits_for_all_writes_and_then_is_content_with_all_names
 
 #[test]
 fn a_list_of_collections_goes_on_as_soon_as_the_last_write_is_there() {
-    let mut bench = Bench::with_collection();
-    bench.log(add(&[2]));
-    let leader = bench.take(A);
-    bench.succeed(&leader, 201);
-    bench.save();
+    let mut bench = lagging();
     bench.down(A);
     assert_eq!(bench.read_as(Level::Strong, list()), []);
     let follower = bench.take(B);
